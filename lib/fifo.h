@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The indices of a first-in-first-out ring over arrays of fixed size. It keeps
+ * a count, so that full and empty differ at any size, and divides nothing.
+ */
+#ifndef IOQ_FIFO_H
+#define IOQ_FIFO_H
+
+struct ioq__fifo {
+    unsigned int head;  /* index of the oldest entry */
+    unsigned int count; /* entries in use */
+    unsigned int size;  /* entries that there are */
+};
+
+/* Returns the index of the i-th oldest entry; i is at most size. */
+static inline unsigned int ioq__fifo_at(const struct ioq__fifo *fifo,
+                                        unsigned int i)
+{
+    unsigned int room = fifo->size - fifo->head;
+
+    return i < room ? fifo->head + i : i - room;
+}
+
+/* Returns the index of a new entry. The caller knows that there is room. */
+static inline unsigned int ioq__fifo_push(struct ioq__fifo *fifo)
+{
+    return ioq__fifo_at(fifo, fifo->count++);
+}
+
+/* Returns the index of the oldest entry, which leaves. */
+static inline unsigned int ioq__fifo_pop(struct ioq__fifo *fifo)
+{
+    unsigned int oldest = fifo->head;
+
+    fifo->head = ioq__fifo_at(fifo, 1);
+    fifo->count--;
+    return oldest;
+}
+
+/* Returns how many entries lie in one piece from the oldest on. */
+static inline unsigned int ioq__fifo_run(const struct ioq__fifo *fifo)
+{
+    unsigned int room = fifo->size - fifo->head;
+
+    return fifo->count < room ? fifo->count : room;
+}
+
+#endif /* IOQ_FIFO_H */
