@@ -50,6 +50,7 @@ IOQ_EXPORT int ioq_try_init(IOQueue *ioq, int fd, unsigned int max_reqs)
 {
     struct ioq__queue *state;
     struct iocb **visible;
+    struct ioq__aio aio;
     int rc, event_fd;
 
     if (fd < 0)
@@ -59,15 +60,17 @@ IOQ_EXPORT int ioq_try_init(IOQueue *ioq, int fd, unsigned int max_reqs)
     rc = event_fd = ioq__sys_eventfd_open();
     if (rc < 0)
         goto no_eventfd;
+    /* Before memory: the kernel knows which depths are absurd. */
+    rc = ioq__aio_open(&aio, max_reqs);
+    if (rc < 0)
+        goto no_context;
     state = ioq__queue_new(max_reqs, &visible);
     if (!state) {
         rc = -ENOMEM;
         goto no_state;
     }
-    rc = ioq__aio_open(&state->aio, max_reqs);
-    if (rc < 0)
-        goto no_context;
 
+    state->aio = aio;
     state->notify_fd = event_fd;
     *ioq = (IOQueue){
         .fd = fd,
@@ -79,9 +82,9 @@ IOQ_EXPORT int ioq_try_init(IOQueue *ioq, int fd, unsigned int max_reqs)
     };
     return 0;
 
-no_context:
-    ioq__queue_free(state);
 no_state:
+    ioq__aio_close(&aio);
+no_context:
     ioq__sys_eventfd_close(event_fd);
 no_eventfd:
     return set_dead(ioq, rc);
