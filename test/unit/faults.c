@@ -2,43 +2,36 @@
 #include "faults.h"
 
 #include <errno.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
 
-/* The names are the linker's: see --wrap in ld(1). */
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-int __real_eventfd(unsigned int count, int flags);
-int __wrap_eventfd(unsigned int count, int flags);
-
-bool fault_allocations;
+bool allocations_fail;
 unsigned long allocations;
-int fault_eventfd;
+int eventfd_error;
 
-static bool allocation_fails(void)
+static bool fails(void)
 {
-    __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-    if (fault_allocations)
+    allocations++;
+    if (allocations_fail)
         errno = ENOMEM;
-    return fault_allocations;
+    return allocations_fail;
 }
 
-void *__wrap_malloc(size_t size)
+void *fault_malloc(size_t size)
 {
-    return allocation_fails() ? NULL : __real_malloc(size);
+    return fails() ? NULL : malloc(size);
 }
 
-void *__wrap_calloc(size_t count, size_t size)
+void *fault_calloc(size_t count, size_t size)
 {
-    return allocation_fails() ? NULL : __real_calloc(count, size);
+    return fails() ? NULL : calloc(count, size);
 }
 
-int __wrap_eventfd(unsigned int count, int flags)
+int fault_eventfd(unsigned int count, int flags)
 {
-    if (fault_eventfd) {
-        errno = fault_eventfd;
+    if (eventfd_error) {
+        errno = eventfd_error;
         return -1;
     }
-    return __real_eventfd(count, flags);
+    return eventfd(count, flags);
 }

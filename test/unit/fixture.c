@@ -41,8 +41,8 @@ void fx_close(void)
 
 void fx_teardown(void)
 {
-    fault_allocations = false;
-    fault_eventfd = 0;
+    allocations_fail = false;
+    eventfd_error = 0;
     fx_close();
     sk_reset();
 }
@@ -149,20 +149,35 @@ bool fx_clear(void)
     return event_notifier_test_and_clear(ioq_get_notifier(&fx.ioq));
 }
 
+static void turn_the_loop(void)
+{
+    if (fx_clear())
+        fx_run();
+    else if (sk_in_flight() > 0)
+        sk_complete_at(0);
+    else
+        ck_abort_msg("asleep after %u completed", fx.completed);
+}
+
 void fx_wait(unsigned int count)
 {
     unsigned int turns = 0;
 
     while (fx.completed < count) {
         ck_assert_msg(turns++ < 10 * count + 10000, "it never ends");
-        if (fx_clear())
-            fx_run();
-        else if (sk_in_flight() > 0)
-            sk_complete_at(0);
-        else
-            ck_abort_msg("asleep with %u of %u completed", fx.completed, count);
+        turn_the_loop();
     }
     ck_assert_uint_eq(fx.completed, count);
+}
+
+void fx_drain(void)
+{
+    unsigned int turns = 0;
+
+    while (fx.ioq.freelist_idx < fx.depth) {
+        ck_assert_msg(turns++ < 100000, "it never ends");
+        turn_the_loop();
+    }
 }
 
 bool fx_holds(unsigned int block, const struct request *writer)

@@ -64,6 +64,7 @@ bool fx_clear(void);
  * neither leads to count completions in all: a wake-up was lost.
  */
 void fx_wait(unsigned int count);
+void fx_drain(void); /* likewise, until all iocbs are back in the pool */
 
 bool fx_holds(unsigned int block, const struct request *writer);
 

@@ -179,9 +179,9 @@ END_TEST
 
 START_TEST(no_descriptor_for_the_notifier_is_reported)
 {
-    fault_eventfd = EMFILE;
+    eventfd_error = EMFILE;
     assert_init_fails(sk.fd, DEPTH, EMFILE);
-    fault_eventfd = ENFILE;
+    eventfd_error = ENFILE;
     assert_init_fails(sk.fd, DEPTH, ENFILE);
 }
 END_TEST
@@ -191,9 +191,9 @@ START_TEST(no_memory_is_reported)
     unsigned int fds = open_fds();
     int rc;
 
-    fault_allocations = true;
+    allocations_fail = true;
     rc = ioq_try_init(&fx.ioq, sk.fd, DEPTH);
-    fault_allocations = false;
+    allocations_fail = false;
     ck_assert_int_eq(rc, -ENOMEM);
     assert_dead(&fx.ioq, ENOMEM);
     ioq_cleanup(&fx.ioq);
