@@ -215,12 +215,13 @@ IOQ_EXPORT int ioq_submit(IOQueue *ioq)
 
 /*
  * A completion function may turn a nested event loop, which sleeps if the
- * notifier was cleared for the requests that this call still holds. So the
- * notifier is set for as long as there are any.
+ * notifier was cleared for the requests that this call still holds, or for one
+ * that those parked are waiting for. So the notifier is set as long as there
+ * are any.
  */
 static void rearm(struct ioq__queue *state)
 {
-    if (state->rearmed || !ioq__queue_ready(state))
+    if (state->rearmed || !ioq__queue_waits(state))
         return;
     ioq__sys_eventfd_set(state->notify_fd);
     state->rearmed = true;
@@ -265,7 +266,7 @@ IOQ_EXPORT int ioq_run_completion(IOQueue *ioq, IOQueueCompletion *completion,
         ioq->freelist[ioq->freelist_idx++] = iocb;
         calls++;
     }
-    disarm(state);
     ioq__queue_push(state, NULL, 0);
+    disarm(state);
     return calls;
 }

@@ -111,6 +111,13 @@ static void push_parked(struct ioq__queue *queue)
     } while (done == run && queue->parked_at.count > 0);
 }
 
+/* Tells whether there is work that no completion will signal. */
+static bool unsignalled(const struct ioq__queue *queue)
+{
+    return queue->refused_at.count > 0 ||
+           (queue->parked_at.count > 0 && queue->aio.in_flight == 0);
+}
+
 void ioq__queue_push(struct ioq__queue *queue, struct iocb **iocbs,
                      unsigned int count)
 {
@@ -128,14 +135,13 @@ void ioq__queue_push(struct ioq__queue *queue, struct iocb **iocbs,
      * nothing in flight nobody else would, so the caller's loop turns, and
      * tries again each time, until the kernel has room.
      */
-    if (queue->refused_at.count > 0 ||
-        (queue->parked_at.count > 0 && queue->aio.in_flight == 0))
+    if (unsignalled(queue))
         ioq__sys_eventfd_set(queue->notify_fd);
 }
 
-bool ioq__queue_ready(const struct ioq__queue *queue)
+bool ioq__queue_waits(const struct ioq__queue *queue)
 {
-    return queue->refused_at.count > 0 || ioq__aio_ready(&queue->aio);
+    return unsignalled(queue) || ioq__aio_ready(&queue->aio);
 }
 
 bool ioq__queue_next(struct ioq__queue *queue, struct iocb **ret_iocb,

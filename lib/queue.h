@@ -66,8 +66,12 @@ void ioq__queue_free(struct ioq__queue *queue);
 void ioq__queue_push(struct ioq__queue *queue, struct iocb **iocbs,
                      unsigned int count);
 
-/* Tells whether ioq__queue_next is sure to return true. */
-bool ioq__queue_ready(const struct ioq__queue *queue);
+/*
+ * Tells whether the caller must come back although the kernel may have nothing
+ * to signal: next is sure to return true, or what is parked has nothing in
+ * flight ahead of it.
+ */
+bool ioq__queue_waits(const struct ioq__queue *queue);
 
 /* Takes one completion, if there is one. */
 bool ioq__queue_next(struct ioq__queue *queue, struct iocb **ret_iocb,
