@@ -228,17 +228,20 @@ static void rearm(struct ioq__queue *state)
 }
 
 /*
- * Spares the caller a wake-up for nothing. What completes between the last look
- * and the clearing would lose its signal, hence the second look. Without the
- * ring there is no second look, and the wake-up for nothing stays.
+ * Spares the caller a wake-up for nothing. Where the notifier was set more
+ * often than by us, somebody else wants it readable: the kernel, or another
+ * thread that wakes the caller's loop. What completes unseen is signalled
+ * later.
  */
 static void disarm(struct ioq__queue *state)
 {
-    if (!state->rearmed || !state->aio.ring)
+    if (!state->rearmed)
         return;
-    ioq__sys_eventfd_clear(state->notify_fd);
     state->rearmed = false;
-    rearm(state);
+    if (ioq__sys_eventfd_clear(state->notify_fd) > 1)
+        ioq__sys_eventfd_set(state->notify_fd);
+    else
+        rearm(state);
 }
 
 IOQ_EXPORT int ioq_run_completion(IOQueue *ioq, IOQueueCompletion *completion,

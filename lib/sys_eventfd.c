@@ -32,12 +32,13 @@ void ioq__sys_eventfd_set(int fd)
     errno = saved;
 }
 
-void ioq__sys_eventfd_clear(int fd)
+uint64_t ioq__sys_eventfd_clear(int fd)
 {
-    uint64_t count;
+    uint64_t count = 0;
     int saved = errno;
 
     while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
         ;
     errno = saved;
+    return count;
 }
