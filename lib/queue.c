@@ -48,8 +48,9 @@ static void refuse(void *opaque, struct iocb *iocb, int error)
  */
 static int keep_iovecs(struct iocb *iocb, struct ioq__kept *ret_kept)
 {
-    const struct iovec *caller = iocb->u.v.vec;
-    size_t count = (size_t)iocb->u.v.nr;
+    /* u.v.nr is the wrong half of nbytes on big-endian hosts. */
+    const struct iovec *caller = iocb->u.c.buf;
+    size_t count = iocb->u.c.nbytes;
     struct iovec *copy;
 
     *ret_kept = (struct ioq__kept){NULL, NULL};
