@@ -106,11 +106,6 @@ static int ring_pending(const struct ioq__aio *aio)
     return ioq__ring_pending(aio->ctx, aio->in_flight);
 }
 
-bool ioq__aio_ready(const struct ioq__aio *aio)
-{
-    return aio->returned < aio->fetched || ring_pending(aio) > 0;
-}
-
 static bool fetch(struct ioq__aio *aio)
 {
     unsigned int max = aio->in_flight;
@@ -125,6 +120,16 @@ static bool fetch(struct ioq__aio *aio)
     aio->returned = 0;
     aio->fetched = rc > 0 ? (unsigned int)rc : 0;
     return rc > 0;
+}
+
+bool ioq__aio_ready(struct ioq__aio *aio)
+{
+    int pending;
+
+    if (aio->returned < aio->fetched)
+        return true;
+    pending = ring_pending(aio);
+    return pending < 0 ? fetch(aio) : pending > 0;
 }
 
 bool ioq__aio_next(struct ioq__aio *aio, struct io_event *ret_event)

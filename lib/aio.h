@@ -50,10 +50,11 @@ unsigned int ioq__aio_push(struct ioq__aio *aio, struct iocb **iocbs,
                            void *opaque);
 
 /*
- * Tells whether next is sure to return true, without a system call. Where
- * completions come by system call, there may be more than it knows of.
+ * Tells whether next is sure to return true. If not then nothing has completed
+ * by now: a completion that was not seen yet must not be missed here, since the
+ * caller may have cleared its signal.
  */
-bool ioq__aio_ready(const struct ioq__aio *aio);
+bool ioq__aio_ready(struct ioq__aio *aio);
 
 /* Takes one completion, if there is one. */
 bool ioq__aio_next(struct ioq__aio *aio, struct io_event *ret_event);

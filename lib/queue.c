@@ -140,7 +140,7 @@ void ioq__queue_push(struct ioq__queue *queue, struct iocb **iocbs,
         ioq__sys_eventfd_set(queue->notify_fd);
 }
 
-bool ioq__queue_waits(const struct ioq__queue *queue)
+bool ioq__queue_waits(struct ioq__queue *queue)
 {
     return unsignalled(queue) || ioq__aio_ready(&queue->aio);
 }

@@ -71,7 +71,7 @@ void ioq__queue_push(struct ioq__queue *queue, struct iocb **iocbs,
  * to signal: next is sure to return true, or what is parked has nothing in
  * flight ahead of it.
  */
-bool ioq__queue_waits(const struct ioq__queue *queue);
+bool ioq__queue_waits(struct ioq__queue *queue);
 
 /* Takes one completion, if there is one. */
 bool ioq__queue_next(struct ioq__queue *queue, struct iocb **ret_iocb,
