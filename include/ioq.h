@@ -32,6 +32,9 @@
 #ifndef IOQ_QUEUE_H
 #define IOQ_QUEUE_H
 
+/* Declares sigset_t, which <libaio.h> needs and does not bring in strict C. */
+#include <sys/select.h>
+
 #include <libaio.h>
 #include <stdbool.h>
 #include <sys/types.h>
