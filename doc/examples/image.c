@@ -189,7 +189,7 @@ void pass_show_progress(struct copy *copy)
         "##################################################";
     int percent = (int)(100 * (double)copy->position / (double)copy->size);
 
-    if (!copy->bar || percent == copy->percent)
+    if (!copy->bar || percent <= copy->percent)
         return;
     copy->percent = percent;
     fprintf(stderr, "\r%-7s [%-50.*s] %3d %%",
