@@ -76,6 +76,7 @@ unsigned int ioq__aio_push(struct ioq__aio *aio, struct iocb **iocbs,
     while (done < count && interrupted < INTERRUPTED_MAX) {
         int rc = ioq__sys_aio_submit(aio->ctx, count - done, iocbs + done);
 
+        aio->submits++;
         switch (ioq__aio_verdict(rc)) {
         case IOQ__AIO_TAKEN:
             aio->in_flight += (unsigned int)rc;
@@ -83,10 +84,12 @@ unsigned int ioq__aio_push(struct ioq__aio *aio, struct iocb **iocbs,
             break;
         case IOQ__AIO_RETRY:
             interrupted++;
+            aio->retries++;
             break;
         case IOQ__AIO_FULL:
             /* Reading the ring ourselves may have confused its accounts. */
             aio->ask_kernel = true;
+            aio->retries++;
             return done;
         case IOQ__AIO_REJECTED:
             done += reject_head(aio, iocbs + done, count - done, rc, reject,
@@ -114,6 +117,7 @@ static bool fetch(struct ioq__aio *aio)
     if (max > IOQ__AIO_FETCH)
         max = IOQ__AIO_FETCH;
     do {
+        aio->fetches++;
         rc = ioq__sys_aio_getevents(aio->ctx, max, aio->events);
     } while (rc == -EINTR);
     aio->ask_kernel = false;

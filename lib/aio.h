@@ -8,6 +8,7 @@
 
 #include <libaio.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* How many completions one io_getevents fetches. */
 #define IOQ__AIO_FETCH 64u
@@ -19,6 +20,9 @@ struct ioq__aio {
     unsigned int in_flight; /* taken by the kernel, not yet returned by next */
     unsigned int fetched;   /* entries of events that hold a completion */
     unsigned int returned;  /* entries of events that were returned */
+    uint64_t submits;       /* system calls made */
+    uint64_t fetches;       /* likewise */
+    uint64_t retries;       /* submits that took nothing for want of room */
     struct io_event events[IOQ__AIO_FETCH];
 };
 

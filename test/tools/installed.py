@@ -120,7 +120,8 @@ def check_files(way, version):
     wanted = {f'{lib}/libioq.so', f'{lib}/libioq.so.1',
               f'{lib}/libioq.so.1.{version.split(".", 1)[1]}',
               f'{lib}/pkgconfig/libioq.pc', f'{include}/ioq.h',
-              f'{include}/ioq/event_notifier.h', f'{include}/ioq/version.h'}
+              f'{include}/ioq/event_notifier.h', f'{include}/ioq/handle.h',
+              f'{include}/ioq/version.h'}
     expect('installed files', sorted(got), sorted(wanted))
 
 

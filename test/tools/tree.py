@@ -16,12 +16,15 @@ from common import finish, need, run, without_comments
 # (engine_aio.c: engine_aio.h, engine.h). A new file needs its place here.
 LAYERS = [
     ['api_*', 'compat', 'version'],
-    ['queue', 'request'],
-    ['file'],
+    ['handle', 'queue'],
     ['engine', 'engine_*'],
     ['aio', 'worker'],
+    ['blocking', 'blocking_*'],
+    ['request'],
+    ['file'],
     ['sys_*'],
-    ['export', 'fifo'],
+    ['error'],
+    ['export', 'fifo', 'sized'],
 ]
 
 # Calls of the kernel's AIO, eventfd and io_uring stay in the lowest files;

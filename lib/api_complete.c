@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Submitting, and finding out what has completed.
+ */
+#include <ioq/handle.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+#include "error.h"
+#include "export.h"
+#include "handle.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+/* With several threads another may clear the fd that this one sleeps on. */
+#define SHARED_SLEEP_NS INT64_C(5000000)
+
+IOQ_EXPORT int ioq_handle_submit(struct ioq_handle *handle)
+{
+    int rc = ioq__handle_enter(handle);
+
+    if (rc < 0)
+        return rc;
+    rc = ioq__handle_submit(handle);
+    ioq__handle_leave(handle);
+    return rc;
+}
+
+static unsigned int give_out(struct ioq_handle *handle,
+                             struct ioq_completion *ret, unsigned int max)
+{
+    unsigned int n = 0;
+
+    while (n < max && handle->done.at.count > 0) {
+        struct ioq__request *request = ioq__ring_pop(&handle->done);
+
+        ret[n].user_data = request->user_data;
+        ret[n].result = request->result;
+        ioq__handle_recycle(handle, request);
+        n++;
+    }
+    return n;
+}
+
+/*
+ * Makes the fd unreadable, and readable again if something has ended between
+ * the last look and that.
+ */
+static void clear_and_look_again(struct ioq_handle *handle)
+{
+    ioq__handle_clear(handle);
+    ioq__handle_collect(handle);
+    if (handle->done.at.count > 0)
+        ioq__handle_signal(handle);
+}
+
+static unsigned int reap(struct ioq_handle *handle, struct ioq_completion *ret,
+                         unsigned int max, bool clear)
+{
+    unsigned int n;
+
+    ioq__handle_collect(handle);
+    n = give_out(handle, ret, max);
+    if (n == max || !clear)
+        return n;
+    clear_and_look_again(handle);
+    while (n < max && handle->done.at.count > 0) {
+        n += give_out(handle, ret + n, max - n);
+        if (n < max)
+            clear_and_look_again(handle);
+    }
+    return n;
+}
+
+static int check_array(const struct ioq_completion *ret, unsigned int max)
+{
+    if (!ret || max == 0)
+        return ioq__fail(-EINVAL, "no room for completions");
+    return 0;
+}
+
+IOQ_EXPORT int ioq_handle_reap(struct ioq_handle *handle,
+                               struct ioq_completion *ret, unsigned int max)
+{
+    int rc = ioq__handle_enter(handle);
+
+    if (rc < 0)
+        return rc;
+    rc = check_array(ret, max);
+    if (rc == 0)
+        rc = (int)reap(handle, ret, max, handle->notify);
+    ioq__handle_leave(handle);
+    return rc;
+}
+
+/* Sleeps until the fd is readable or the time has come; 0 means never. */
+static void sleep_on_fd(const struct ioq_handle *handle, int64_t until_ns)
+{
+    struct pollfd fd = {.fd = handle->event_fd, .events = POLLIN};
+    int64_t left = until_ns ? until_ns - ioq__now_ns() : INT64_MAX;
+    struct timespec timeout;
+
+    if (handle->shared && left > SHARED_SLEEP_NS)
+        left = SHARED_SLEEP_NS;
+    if (left < 0)
+        left = 0;
+    timeout.tv_sec =
+        (time_t)(left / NS_PER_S < 1000000 ? left / NS_PER_S : 1000000);
+    timeout.tv_nsec = (long)(left % NS_PER_S);
+    ppoll(&fd, 1, &timeout, NULL);
+}
+
+/* A point in time, 0 for never. */
+static int64_t deadline(int64_t timeout_ns)
+{
+    int64_t now = ioq__now_ns();
+
+    if (timeout_ns < 0 || timeout_ns > INT64_MAX - now)
+        return 0;
+    return now + timeout_ns;
+}
+
+static bool is_over(int64_t until_ns)
+{
+    return until_ns && ioq__now_ns() >= until_ns;
+}
+
+IOQ_EXPORT int ioq_handle_wait(struct ioq_handle *handle,
+                               struct ioq_completion *ret, unsigned int min,
+                               unsigned int max, int64_t timeout_ns)
+{
+    int64_t until = deadline(timeout_ns);
+    unsigned int n = 0;
+    bool idle;
+    int rc;
+
+    for (;;) {
+        rc = ioq__handle_enter(handle);
+        if (rc < 0)
+            return rc;
+        rc = check_array(ret, max);
+        if (rc == 0 && min > max)
+            rc = ioq__fail(-EINVAL, "min exceeds max");
+        if (rc == 0) {
+            ioq__handle_submit(handle);
+            n += reap(handle, ret + n, max - n, true);
+        }
+        idle = handle->unfinished == 0;
+        ioq__handle_leave(handle);
+        if (rc < 0)
+            return rc;
+        if (n >= min || idle || is_over(until))
+            return (int)n;
+        sleep_on_fd(handle, until);
+    }
+}
+
+/* Takes one completion. Leaves the fd right for a nested event loop. */
+static bool take_one(struct ioq_handle *handle, struct ioq_completion *ret)
+{
+    if (handle->done.at.count == 0)
+        ioq__handle_collect(handle);
+    if (handle->done.at.count == 0 && handle->notify)
+        clear_and_look_again(handle);
+    return give_out(handle, ret, 1) == 1;
+}
+
+IOQ_EXPORT int ioq_handle_run_completion(struct ioq_handle *handle,
+                                         ioq_completion_fn *fn, void *opaque)
+{
+    struct ioq_completion completion;
+    unsigned int most = 0, calls = 0;
+    bool got;
+    int rc;
+
+    if (!fn)
+        return ioq__fail(-EINVAL, "fn is NULL");
+    do {
+        rc = ioq__handle_enter(handle);
+        if (rc < 0)
+            return rc;
+        /* A function that queues a new request each time must not hold us. */
+        if (calls == 0)
+            most = handle->depth - handle->free_count;
+        got = take_one(handle, &completion);
+        ioq__handle_leave(handle);
+        if (got) {
+            fn(completion.user_data, completion.result, opaque);
+            calls++;
+        }
+    } while (got && calls < most);
+    return (int)calls;
+}
+
+static void nap(void)
+{
+    const struct timespec pause = {0, 1000000};
+
+    nanosleep(&pause, NULL);
+}
+
+IOQ_EXPORT int ioq_handle_drain(struct ioq_handle *handle, int64_t timeout_ns)
+{
+    int64_t until = deadline(timeout_ns);
+    int out;
+
+    for (;;) {
+        out = ioq__handle_enter(handle);
+        if (out < 0)
+            return out;
+        ioq__handle_submit(handle);
+        ioq__handle_collect(handle);
+        if (handle->unfinished > 0 && !handle->shared) {
+            /* So that the sleep is one; what ends now ends the loop. */
+            ioq__handle_clear(handle);
+            ioq__handle_collect(handle);
+        }
+        out = (int)handle->unfinished;
+        if ((out == 0 || is_over(until)) && handle->done.at.count > 0)
+            ioq__handle_signal(handle);
+        ioq__handle_leave(handle);
+        if (out == 0 || is_over(until))
+            return out;
+        if (handle->shared)
+            nap(); /* the fd is another thread's to clear */
+        else
+            sleep_on_fd(handle, until);
+    }
+}
+
+static void describe(const struct ioq__request *request, int64_t now,
+                     struct ioq_pending *ret)
+{
+    *ret = (struct ioq_pending){
+        .user_data = request->user_data,
+        .offset = request->offset,
+        .length = (int64_t)request->length,
+        .age_ns = request->since_ns ? now - request->since_ns : 0,
+        .file = request->file->number,
+        .kind = request->kind,
+        .stage = (uint32_t)ioq__stage(request),
+    };
+}
+
+IOQ_EXPORT int ioq_handle_pending(struct ioq_handle *handle,
+                                  struct ioq_pending *ret, unsigned int max)
+{
+    int64_t now = ioq__now_ns();
+    unsigned int i, n = 0;
+    int rc = ioq__handle_enter(handle);
+
+    if (rc < 0)
+        return rc;
+    if (!ret && max > 0)
+        rc = ioq__fail(-EINVAL, "no room for the list");
+    for (i = 0; rc == 0 && i < handle->depth && n < max; i++)
+        if (ioq__stage(&handle->requests[i]) <= IOQ_STAGE_WORKER)
+            describe(&handle->requests[i], now, &ret[n++]);
+    if (rc == 0)
+        rc = (int)handle->unfinished;
+    ioq__handle_leave(handle);
+    return rc;
+}
+
+IOQ_EXPORT int ioq_handle_set_notify(struct ioq_handle *handle, int enabled)
+{
+    int rc = ioq__handle_enter(handle);
+
+    if (rc < 0)
+        return rc;
+    if (handle->ops->set_notify)
+        handle->ops->set_notify(handle->engine, enabled);
+    /* What ended while nobody was told has to be told now. */
+    if (enabled && !handle->notify) {
+        ioq__handle_collect(handle);
+        if (handle->done.at.count > 0)
+            ioq__handle_signal(handle);
+    }
+    handle->notify = enabled;
+    ioq__handle_leave(handle);
+    return 0;
+}

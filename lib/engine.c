@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine.h"
+
+#include <errno.h>
+
+#include "error.h"
+#include "export.h"
+#include "sys_eventfd.h"
+#include "worker.h"
+
+const struct ioq__engine_ops *const ioq__engines[] = {
+    &ioq__engine_aio,
+    &ioq__engine_threads,
+    NULL,
+};
+
+static const char *const names[] = {
+    [IOQ_ENGINE_AUTO] = "auto",
+    [IOQ_ENGINE_AIO] = "aio",
+    [IOQ_ENGINE_URING] = "io_uring",
+    [IOQ_ENGINE_THREADS] = "threads",
+};
+#define NAMES ((int)(sizeof(names) / sizeof(names[0])))
+
+int ioq__engine_open(enum ioq_engine which,
+                     const struct ioq__engine_params *params,
+                     const struct ioq__engine_ops **ret_ops,
+                     struct ioq__engine **ret_engine)
+{
+    int rc = -ENOSYS, i;
+
+    if ((int)which < 0 || (int)which >= NAMES)
+        return ioq__fail(-EINVAL, "there is no engine %d", (int)which);
+    ioq__fail(rc, "libioq was built without the %s engine", names[which]);
+    for (i = 0; ioq__engines[i]; i++) {
+        const struct ioq__engine_ops *ops = ioq__engines[i];
+
+        if (which != IOQ_ENGINE_AUTO && which != ops->id)
+            continue;
+        rc = ops->open(params, ret_engine);
+        if (rc == 0) {
+            *ret_ops = ops;
+            return 0;
+        }
+    }
+    return rc;
+}
+
+IOQ_EXPORT const char *ioq_engine_name(enum ioq_engine engine)
+{
+    return (int)engine >= 0 && (int)engine < NAMES ? names[engine] : NULL;
+}
+
+static int try_open(enum ioq_engine which, struct ioq__workers *workers,
+                    int event_fd)
+{
+    const struct ioq__engine_params params = {.depth = 1,
+                                              .max_batch = 1,
+                                              .files = 1,
+                                              .event_fd = event_fd,
+                                              .workers = workers};
+    const struct ioq__engine_ops *ops;
+    struct ioq__engine *engine;
+    int rc = ioq__engine_open(which, &params, &ops, &engine);
+
+    if (rc == 0)
+        ops->close(engine, false);
+    return rc;
+}
+
+IOQ_EXPORT int ioq_engine_available(enum ioq_engine engine)
+{
+    struct ioq__workers workers;
+    int rc, event_fd = ioq__sys_eventfd_open();
+
+    if (event_fd < 0)
+        return ioq__fail(event_fd, "no file descriptor left");
+    rc = ioq__workers_open(&workers, 1, event_fd);
+    if (rc == 0) {
+        rc = try_open(engine, &workers, event_fd);
+        ioq__workers_close(&workers);
+    }
+    ioq__sys_eventfd_close(event_fd);
+    return rc;
+}

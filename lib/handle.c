@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handle.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "error.h"
+#include "sys_eventfd.h"
+
+#define REAP_CHUNK 32u
+
+int64_t ioq__now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int ioq__handle_enter(struct ioq_handle *handle)
+{
+    if (!handle)
+        return ioq__fail(-EINVAL, "the handle is NULL");
+    if (!*handle->alive)
+        return ioq__fail(-ECHILD, "the handle belongs to the process that "
+                                  "forked this one; open another");
+    if (handle->shared)
+        pthread_mutex_lock(&handle->lock);
+    return 0;
+}
+
+void ioq__handle_leave(struct ioq_handle *handle)
+{
+    if (handle->shared)
+        pthread_mutex_unlock(&handle->lock);
+}
+
+bool ioq__ring_remove(struct ioq__ring *ring,
+                      const struct ioq__request *request)
+{
+    unsigned int count = ring->at.count;
+    bool found = false;
+
+    /* Once around: all but that one end up where they were, in order. */
+    while (count-- > 0) {
+        struct ioq__request *oldest = ioq__ring_pop(ring);
+
+        if (oldest == request)
+            found = true;
+        else
+            ioq__ring_add(ring, oldest);
+    }
+    return found;
+}
+
+struct ioq__file *ioq__handle_file(struct ioq_handle *handle, int number)
+{
+    if (number < 0 || number >= IOQ__FILES_MAX)
+        return NULL;
+    return handle->files[number];
+}
+
+void ioq__handle_signal(struct ioq_handle *handle)
+{
+    handle->stats.kernel_notifies++;
+    ioq__sys_eventfd_set(handle->event_fd);
+}
+
+void ioq__handle_clear(struct ioq_handle *handle)
+{
+    handle->stats.kernel_notifies++;
+    ioq__sys_eventfd_clear(handle->event_fd);
+}
+
+static void send_to_work(struct ioq_handle *handle,
+                         struct ioq__request *request, uint64_t *reason)
+{
+    (*reason)++;
+    ioq__set_stage(request, IOQ_STAGE_WORKER);
+    request->file->changing += ioq__changes_bytes(request);
+    ioq__list_add(&handle->to_work, request);
+}
+
+static void route(struct ioq_handle *handle, struct ioq__request *request)
+{
+    struct ioq_stats *stats = &handle->stats;
+
+    switch (handle->ops->route(handle->engine, request)) {
+    case IOQ__ROUTE_ENGINE:
+        ioq__set_stage(request, IOQ_STAGE_PARKED);
+        ioq__ring_add(&handle->ready, request);
+        break;
+    case IOQ__ROUTE_LEARNED:
+        send_to_work(handle, request, &stats->worker_learned);
+        break;
+    case IOQ__ROUTE_UNABLE:
+        send_to_work(handle, request, &stats->worker_unable);
+        break;
+    case IOQ__ROUTE_MISALIGNED:
+        send_to_work(handle, request, &stats->worker_misaligned);
+        break;
+    }
+}
+
+/* Whether a request that came earlier must be over first. */
+static bool must_wait(const struct ioq_handle *handle,
+                      const struct ioq__request *request)
+{
+    unsigned int i;
+
+    for (i = 0; i < handle->depth; i++) {
+        const struct ioq__request *other = &handle->requests[i];
+        int stage = ioq__stage(other);
+
+        if (stage != IOQ_STAGE_QUEUED && stage <= IOQ_STAGE_WORKER &&
+            other->sequence < request->sequence &&
+            ioq__requests_clash(other, request))
+            return true;
+    }
+    return false;
+}
+
+/* Holds the request if it must be held; routes it otherwise. */
+static void dispatch(struct ioq_handle *handle, struct ioq__request *request)
+{
+    struct ioq__file *file = request->file;
+
+    request->sequence = handle->sequence++;
+    if (request->rewrites)
+        file->rewrites++;
+    if (file->rewrites == 0 || !ioq__changes_bytes(request) ||
+        !must_wait(handle, request)) {
+        route(handle, request);
+        return;
+    }
+    handle->stats.held++;
+    file->held++;
+    ioq__set_stage(request, IOQ_STAGE_HELD);
+    ioq__list_add(&handle->held, request);
+}
+
+/* Routes what no longer has to wait. */
+static void release(struct ioq_handle *handle, struct ioq__file *file)
+{
+    struct ioq__request *request = handle->held.head, *next;
+
+    for (; request; request = next) {
+        next = request->next;
+        if (request->file != file || must_wait(handle, request))
+            continue;
+        ioq__list_remove(&handle->held, request);
+        file->held--;
+        route(handle, request);
+    }
+}
+
+static void push_ready(struct ioq_handle *handle)
+{
+    struct ioq__ring *ready = &handle->ready;
+    unsigned int run, taken, i;
+
+    do {
+        run = ioq__fifo_run(&ready->at);
+        taken = handle->ops->submit(handle->engine,
+                                    ready->requests + ready->at.head, run);
+        for (i = 0; i < taken; i++)
+            ioq__set_stage(ioq__ring_pop(ready), IOQ_STAGE_KERNEL);
+    } while (taken == run && ready->at.count > 0);
+}
+
+/* Hands over what is ready and what is to work. */
+static void push(struct ioq_handle *handle)
+{
+    struct ioq__ring *ready = &handle->ready;
+
+    if (ready->at.count > 0)
+        push_ready(handle);
+    /* With nothing in flight, no completion would bring us back to these. */
+    if (ready->at.count > 0 && handle->ops->in_flight(handle->engine) == 0)
+        while (ready->at.count > 0)
+            send_to_work(handle, ioq__ring_pop(ready),
+                         &handle->stats.worker_busy);
+    if (!handle->to_work.head)
+        return;
+    /* Late is better than never: without threads the caller's does it. */
+    if (ioq__workers_push(&handle->workers, &handle->to_work) < 0)
+        handle->stats.worker_none += ioq__workers_run_here(&handle->workers);
+}
+
+int ioq__handle_submit(struct ioq_handle *handle)
+{
+    struct ioq_stats *stats = &handle->stats;
+    unsigned int count = handle->queued.at.count, i;
+    int64_t begin, spent;
+
+    if (count == 0 && handle->ready.at.count == 0)
+        return 0;
+    begin = ioq__now_ns();
+    for (i = 0; i < count; i++) {
+        struct ioq__request *request = ioq__ring_pop(&handle->queued);
+
+        request->since_ns = begin;
+        dispatch(handle, request);
+    }
+    push(handle);
+    /* What the kernel refused at once need not wait for the caller. */
+    ioq__handle_collect(handle);
+
+    spent = ioq__now_ns() - begin;
+    stats->batches += count > 0;
+    stats->submit_total_ns += (uint64_t)spent;
+    if ((uint64_t)spent > stats->submit_longest_ns)
+        stats->submit_longest_ns = (uint64_t)spent;
+    return (int)count;
+}
+
+static void count_end(struct ioq_stats *stats,
+                      const struct ioq__request *request, int64_t now)
+{
+    int64_t ns = now - request->since_ns;
+    unsigned int bucket = 0;
+
+    if (request->result >= 0)
+        stats->succeeded[request->kind]++;
+    else
+        stats->failed[request->kind]++;
+    if (request->result > 0 && request->kind == IOQ_KIND_READ)
+        stats->bytes_read += (uint64_t)request->result;
+    if (request->result > 0 && request->kind == IOQ_KIND_WRITE)
+        stats->bytes_written += (uint64_t)request->result;
+    stats->bounced_bytes += request->bounced;
+    if (ns > 0)
+        bucket = 63u - (unsigned int)__builtin_clzll((uint64_t)ns);
+    if (bucket >= IOQ_LATENCY_BUCKETS)
+        bucket = IOQ_LATENCY_BUCKETS - 1;
+    stats->latency[bucket]++;
+}
+
+static void finish(struct ioq_handle *handle, struct ioq__request *request,
+                   int64_t result, int64_t now)
+{
+    struct ioq__file *file = request->file;
+
+    request->result = result;
+    if (ioq__stage(request) == IOQ_STAGE_WORKER)
+        file->changing -= ioq__changes_bytes(request);
+    ioq__set_stage(request, IOQ__STAGE_DONE);
+    ioq__ring_add(&handle->done, request);
+    handle->unfinished--;
+    count_end(&handle->stats, request, now);
+    if (request->rewrites)
+        file->rewrites--;
+    if (file->held > 0)
+        release(handle, file);
+}
+
+void ioq__handle_finish(struct ioq_handle *handle, struct ioq__request *request,
+                        int64_t result)
+{
+    finish(handle, request, result, ioq__now_ns());
+}
+
+/* Errors that a call which may sleep does not have, or puts right. */
+static bool worth_another_way(const struct ioq__request *request, int64_t error)
+{
+    switch (error) {
+    case -EAGAIN:
+    case -EINTR:
+    case -ENOMEM:
+        return true;
+    case -EOPNOTSUPP:
+    case -EINVAL:
+        return request->nowait || request->file->direct ||
+               (request->flags & IOQ_F_FUA);
+    default:
+        return false;
+    }
+}
+
+static void transfer_ended(struct ioq_handle *handle,
+                           struct ioq__request *request, int64_t result,
+                           int64_t now)
+{
+    struct ioq_stats *stats = &handle->stats;
+    struct ioq__learn *learn = request->kind == IOQ_KIND_READ
+                                   ? &request->file->reads
+                                   : &request->file->writes;
+
+    if (result >= 0) {
+        if (request->nowait)
+            ioq__learn_hit(learn);
+        request->done = (uint64_t)result;
+        if (request->done == request->length)
+            finish(handle, request, result, now);
+        else
+            send_to_work(handle, request, &stats->worker_short);
+        return;
+    }
+    if (!worth_another_way(request, result)) {
+        finish(handle, request, result, now);
+        return;
+    }
+    if (request->nowait && result == -EAGAIN)
+        ioq__learn_miss(learn);
+    else if (request->nowait && result == -EOPNOTSUPP)
+        learn->refused = true;
+    send_to_work(handle, request, &stats->worker_busy);
+}
+
+static void attempt_ended(struct ioq_handle *handle,
+                          struct ioq__request *request, int64_t result,
+                          int64_t now)
+{
+    if (ioq__is_transfer(request)) {
+        transfer_ended(handle, request, result, now);
+        return;
+    }
+    if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS ||
+        result == -EAGAIN || result == -EINTR || result == -ENOMEM) {
+        if (request->kind == IOQ_KIND_FLUSH && result == -EINVAL)
+            request->file->no_fdsync = true;
+        send_to_work(handle, request, &handle->stats.worker_unable);
+        return;
+    }
+    finish(handle, request, result, now);
+}
+
+void ioq__handle_collect(struct ioq_handle *handle)
+{
+    struct ioq__attempt attempts[REAP_CHUNK];
+    struct ioq__request *request, *next;
+    unsigned int n, i;
+    int64_t now = 0;
+
+    do {
+        n = handle->ops->reap(handle->engine, attempts, REAP_CHUNK);
+        if (n > 0 && now == 0)
+            now = ioq__now_ns();
+        for (i = 0; i < n; i++)
+            attempt_ended(handle, attempts[i].request, attempts[i].result, now);
+    } while (n == REAP_CHUNK);
+
+    request = ioq__workers_collect(&handle->workers);
+    if (request && now == 0)
+        now = ioq__now_ns();
+    for (; request; request = next) {
+        next = request->next;
+        finish(handle, request, request->result, now);
+    }
+    if (handle->ready.at.count > 0 || handle->to_work.head)
+        push(handle);
+}
+
+void ioq__handle_recycle(struct ioq_handle *handle,
+                         struct ioq__request *request)
+{
+    request->file->requests--;
+    ioq__set_stage(request, IOQ__STAGE_FREE);
+    handle->free[handle->free_count++] = request;
+}

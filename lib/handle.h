@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The handle behind <ioq/handle.h>. Each request is in one place at a time:
+ *
+ *     queued -> held -> ready -> engine -> done
+ *                  \-> to_work -> workers -/
+ *
+ * Outside of the library it always holds that if there is anything to reap, the
+ * completion fd is readable or about to become so.
+ */
+#ifndef IOQ_HANDLE_PRIVATE_H
+#define IOQ_HANDLE_PRIVATE_H
+
+#include <ioq/handle.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "engine.h"
+#include "fifo.h"
+#include "request.h"
+#include "worker.h"
+
+#define IOQ__FILES_MAX 1024
+
+/* Requests in the order in which they came, each in one of depth places. */
+struct ioq__ring {
+    struct ioq__fifo at;
+    struct ioq__request **requests;
+};
+
+struct ioq_handle {
+    const struct ioq__engine_ops *ops;
+    struct ioq__engine *engine;
+    unsigned int depth;
+    unsigned int max_segments;
+    bool shared;
+    bool notify;
+    int event_fd;
+    unsigned int *alive;  /* a page of 1, which reads 0 in a child */
+    pthread_mutex_t lock; /* if shared */
+
+    struct ioq__request *requests; /* depth of them */
+    struct iovec *iovs;            /* depth * max_segments */
+    struct ioq__request **free;
+    unsigned int free_count;
+    unsigned int unfinished; /* accepted, not done */
+    uint64_t sequence;
+
+    struct ioq__ring queued;  /* not submitted */
+    struct ioq__list held;    /* behind a write to the same block */
+    struct ioq__ring ready;   /* for the engine, which has no room if many */
+    struct ioq__list to_work; /* for the workers, handed over together */
+    struct ioq__ring done;    /* not given out */
+    struct ioq__workers workers;
+
+    struct ioq__file *files[IOQ__FILES_MAX];
+    unsigned int file_count;
+    struct ioq_stats stats;
+};
+
+/* Each public function begins and ends with these. Returns 0 or -errno. */
+int ioq__handle_enter(struct ioq_handle *handle);
+void ioq__handle_leave(struct ioq_handle *handle);
+
+int64_t ioq__now_ns(void);
+
+static inline void ioq__ring_add(struct ioq__ring *ring,
+                                 struct ioq__request *request)
+{
+    ring->requests[ioq__fifo_push(&ring->at)] = request;
+}
+
+static inline struct ioq__request *ioq__ring_pop(struct ioq__ring *ring)
+{
+    return ring->requests[ioq__fifo_pop(&ring->at)];
+}
+
+/* Takes request out, if it is there. */
+bool ioq__ring_remove(struct ioq__ring *ring,
+                      const struct ioq__request *request);
+
+/* Returns the file of that number, or NULL. */
+struct ioq__file *ioq__handle_file(struct ioq_handle *handle, int number);
+
+/* Hands over all that is queued. Returns how many. */
+int ioq__handle_submit(struct ioq_handle *handle);
+
+/* Moves to done what has ended, and on what can go on. */
+void ioq__handle_collect(struct ioq_handle *handle);
+
+/* Ends a request. The caller sees to the signal. */
+void ioq__handle_finish(struct ioq_handle *handle, struct ioq__request *request,
+                        int64_t result);
+
+/* Gives the request's place free. */
+void ioq__handle_recycle(struct ioq_handle *handle,
+                         struct ioq__request *request);
+
+void ioq__handle_signal(struct ioq_handle *handle);
+void ioq__handle_clear(struct ioq_handle *handle);
+
+#endif /* IOQ_HANDLE_PRIVATE_H */
