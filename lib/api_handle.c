@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct ioq_pending) ==
                    40 + (sizeof(void *) + _Alignof(int64_t) - 1) /
                             _Alignof(int64_t) * _Alignof(int64_t),
                "no padding but behind a short pointer");
-_Static_assert(sizeof(struct ioq_stats) == 8 + 8 * (15 + 18 + 40),
+_Static_assert(sizeof(struct ioq_stats) == 8 + 8 * (15 + 19 + 40),
                "no padding");
 
 static int set_default(uint32_t *value, uint32_t instead, uint32_t most,

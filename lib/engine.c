@@ -59,8 +59,8 @@ static int try_open(enum ioq_engine which, struct ioq__workers *workers,
                                               .files = 1,
                                               .event_fd = event_fd,
                                               .workers = workers};
-    const struct ioq__engine_ops *ops;
-    struct ioq__engine *engine;
+    const struct ioq__engine_ops *ops = NULL;
+    struct ioq__engine *engine = NULL;
     int rc = ioq__engine_open(which, &params, &ops, &engine);
 
     if (rc == 0)

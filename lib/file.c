@@ -10,40 +10,12 @@
 #include "error.h"
 #include "sys_file.h"
 
-#define MISSES_BEFORE_SKIP 8u
-#define SKIP_FIRST 16u
-#define SKIP_MOST 1024u
+/* In vain, an attempt costs a direct file little, and others a read-ahead. */
+#define ALLOWED_DIRECT 64u
+#define ALLOWED_BUFFERED 4u
 
 /* The largest block that the probing below supposes. */
 #define PROBE_BYTES 4096u
-
-bool ioq__learn_try(struct ioq__learn *learn)
-{
-    if (learn->refused)
-        return false;
-    if (learn->skip == 0)
-        return true;
-    learn->skip--;
-    return false;
-}
-
-void ioq__learn_hit(struct ioq__learn *learn)
-{
-    learn->misses = 0;
-    learn->penalty = 0;
-}
-
-void ioq__learn_miss(struct ioq__learn *learn)
-{
-    if (++learn->misses < MISSES_BEFORE_SKIP || learn->skip > 0)
-        return;
-    learn->penalty = learn->penalty ? learn->penalty * 2 : SKIP_FIRST;
-    if (learn->penalty > SKIP_MOST)
-        learn->penalty = SKIP_MOST;
-    learn->skip = learn->penalty;
-    /* One more miss after the skipped ones is enough. */
-    learn->misses = MISSES_BEFORE_SKIP - 1;
-}
 
 /* Reads size bytes from the start without changing anything. */
 static int64_t try_read(int fd, void *buf, uint32_t size, int flags)
@@ -139,6 +111,8 @@ int ioq__file_probe(int fd, struct ioq__file *ret_file)
         info.discard_align ? info.discard_align : file.logical_block;
     learn_alignment(&file, &info, buf);
     file.nowait = knows_nowait(&file, buf);
+    file.reads.allowed = file.direct ? ALLOWED_DIRECT : ALLOWED_BUFFERED;
+    file.writes.allowed = file.reads.allowed;
     free(buf);
     *ret_file = file;
     return 0;

@@ -10,20 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/*
- * Whether to try without sleeping (RWF_NOWAIT) first. A file that would have
- * slept again and again is spared the attempt for a while, ever longer.
- */
-struct ioq__learn {
-    bool refused;     /* the file does not know the flag */
-    unsigned misses;  /* in a row */
-    unsigned skip;    /* requests that still go to workers untried */
-    unsigned penalty; /* the last skip */
-};
-
-bool ioq__learn_try(struct ioq__learn *learn);
-void ioq__learn_hit(struct ioq__learn *learn);
-void ioq__learn_miss(struct ioq__learn *learn);
+#include "learn.h"
 
 /* Operations that the file was found not to have; set by workers. */
 #define IOQ__NO_DISCARD (1u << 0)       /* neither of the two */

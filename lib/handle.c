@@ -9,6 +9,9 @@
 
 #define REAP_CHUNK 32u
 
+/* What one submit copies to and from the page cache, in bytes, at most. */
+#define COPY_MOST (512u << 10)
+
 int64_t ioq__now_ns(void)
 {
     struct timespec now;
@@ -81,12 +84,26 @@ static void send_to_work(struct ioq_handle *handle,
     ioq__list_add(&handle->to_work, request);
 }
 
+/* Whether the engine would copy so much that it holds the caller up. */
+static bool copies_too_much(struct ioq_handle *handle,
+                            const struct ioq__request *request)
+{
+    return ioq__is_transfer(request) && !request->file->direct &&
+           request->length > COPY_MOST - handle->copied;
+}
+
 static void route(struct ioq_handle *handle, struct ioq__request *request)
 {
     struct ioq_stats *stats = &handle->stats;
 
+    if (copies_too_much(handle, request)) {
+        send_to_work(handle, request, &stats->worker_copy);
+        return;
+    }
     switch (handle->ops->route(handle->engine, request)) {
     case IOQ__ROUTE_ENGINE:
+        if (ioq__is_transfer(request) && !request->file->direct)
+            handle->copied += request->length;
         ioq__set_stage(request, IOQ_STAGE_PARKED);
         ioq__ring_add(&handle->ready, request);
         break;
@@ -196,6 +213,7 @@ int ioq__handle_submit(struct ioq_handle *handle)
     if (count == 0 && handle->ready.at.count == 0)
         return 0;
     begin = ioq__now_ns();
+    handle->copied = 0;
     for (i = 0; i < count; i++) {
         struct ioq__request *request = ioq__ring_pop(&handle->queued);
 
@@ -277,34 +295,40 @@ static bool worth_another_way(const struct ioq__request *request, int64_t error)
     }
 }
 
+static void learn(struct ioq__request *request, int64_t result)
+{
+    struct ioq__learn *learn = request->kind == IOQ_KIND_READ
+                                   ? &request->file->reads
+                                   : &request->file->writes;
+
+    if (result == -EAGAIN || result == -EOPNOTSUPP)
+        ioq__learn_miss(learn);
+    else
+        ioq__learn_hit(learn);
+    if (result == -EOPNOTSUPP)
+        learn->refused = true;
+}
+
 static void transfer_ended(struct ioq_handle *handle,
                            struct ioq__request *request, int64_t result,
                            int64_t now)
 {
     struct ioq_stats *stats = &handle->stats;
-    struct ioq__learn *learn = request->kind == IOQ_KIND_READ
-                                   ? &request->file->reads
-                                   : &request->file->writes;
 
-    if (result >= 0) {
-        if (request->nowait)
-            ioq__learn_hit(learn);
-        request->done = (uint64_t)result;
-        if (request->done == request->length)
-            finish(handle, request, result, now);
+    if (request->nowait)
+        learn(request, result);
+    if (result < 0) {
+        if (worth_another_way(request, result))
+            send_to_work(handle, request, &stats->worker_busy);
         else
-            send_to_work(handle, request, &stats->worker_short);
+            finish(handle, request, result, now);
         return;
     }
-    if (!worth_another_way(request, result)) {
+    request->done = (uint64_t)result;
+    if (request->done == request->length)
         finish(handle, request, result, now);
-        return;
-    }
-    if (request->nowait && result == -EAGAIN)
-        ioq__learn_miss(learn);
-    else if (request->nowait && result == -EOPNOTSUPP)
-        learn->refused = true;
-    send_to_work(handle, request, &stats->worker_busy);
+    else
+        send_to_work(handle, request, &stats->worker_short);
 }
 
 static void attempt_ended(struct ioq_handle *handle,

@@ -46,6 +46,7 @@ struct ioq_handle {
     unsigned int free_count;
     unsigned int unfinished; /* accepted, not done */
     uint64_t sequence;
+    uint64_t copied; /* bytes that this submit has the engine copy */
 
     struct ioq__ring queued;  /* not submitted */
     struct ioq__list held;    /* behind a write to the same block */

@@ -186,8 +186,10 @@ struct ioq_stats {
     uint64_t retries;     /**< EAGAIN, EINTR and the like when handing over */
     uint64_t worker_busy; /**< to workers: the kernel would have slept */
     uint64_t worker_learned; /**< to workers: the file is known to sleep */
-    uint64_t worker_unable;  /**< to workers: the engine lacks the operation */
-    uint64_t worker_short;   /**< to workers: the rest of a short transfer */
+    uint64_t
+        worker_copy; /**< to workers: much to copy, which takes time, too */
+    uint64_t worker_unable; /**< to workers: the engine lacks the operation */
+    uint64_t worker_short;  /**< to workers: the rest of a short transfer */
     uint64_t
         worker_misaligned;  /**< to workers: bounced or read-modify-written */
     uint64_t worker_none;   /**< done by the caller's thread: no worker */

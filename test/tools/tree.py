@@ -22,6 +22,7 @@ LAYERS = [
     ['blocking', 'blocking_*'],
     ['request'],
     ['file'],
+    ['learn'],
     ['sys_*'],
     ['error'],
     ['export', 'fifo', 'sized'],

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How many attempts that must not sleep (RWF_NOWAIT) a file may have under way:
+ * more with each that went well, fewer with each that would have slept. A file
+ * that answers so again and again is not even asked for a while, ever longer,
+ * since an attempt in vain takes time in submit.
+ */
+#ifndef IOQ_LEARN_H
+#define IOQ_LEARN_H
+
+#include <stdbool.h>
+
+struct ioq__learn {
+    bool refused;       /* the file does not know the flag */
+    unsigned under_way; /* attempts */
+    unsigned allowed;   /* attempts at a time, 1 or more */
+    unsigned skip;      /* requests that still go to workers untried */
+    unsigned penalty;   /* the last skip; 0 after an attempt that went well */
+};
+
+/* Before an attempt: whether to make it. Then one of the two: how it went. */
+bool ioq__learn_try(struct ioq__learn *learn);
+void ioq__learn_hit(struct ioq__learn *learn);
+void ioq__learn_miss(struct ioq__learn *learn);
+
+#endif /* IOQ_LEARN_H */
