@@ -79,7 +79,7 @@ struct ioq_options {
     uint32_t engine;       /**< enum ioq_engine */
     uint32_t depth;        /**< requests at a time; 128 by default */
     uint32_t flags;        /**< IOQ_OPT_* */
-    uint32_t max_batch;    /**< requests in one system call; 32 by default */
+    uint32_t max_batch;    /**< requests in one system call; 16 by default */
     uint32_t workers;      /**< threads at most; 4 by default, 64 at most */
     uint32_t max_segments; /**< iovecs in one request; 128 by default */
     uint32_t reserved;     /**< 0 */
