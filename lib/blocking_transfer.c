@@ -229,15 +229,20 @@ static int64_t write_buf(struct ioq__request *request, char *buf, size_t len,
     return 0;
 }
 
-/* Takes back what the last block wrote beyond the request and the old end. */
+/*
+ * Takes back what the last block wrote beyond the request and the old end. If
+ * the file is longer than that block then another request made it so.
+ */
 static int64_t trim(struct ioq__request *request, int64_t old_length)
 {
     int64_t end = request->offset + (int64_t)request->length;
     int64_t length = end > old_length ? end : old_length;
+    int64_t mask = (int64_t)request->file->offset_align - 1;
+    int64_t written = (end + mask) & ~mask;
 
-    if (request->file->block)
+    if (request->file->block || written <= length)
         return 0;
-    if (ioq__sys_file_length(request->file->fd) <= length)
+    if (ioq__sys_file_length(request->file->fd) != written)
         return 0;
     return ioq__sys_truncate(request->file->fd, length);
 }

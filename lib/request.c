@@ -63,9 +63,12 @@ void ioq__request_align(struct ioq__request *request)
     request->rewrites = true;
     request->first &= ~(align - 1);
     request->end = (request->end + align - 1) & ~(align - 1);
-    /* Rewriting the last block may make the file grow and shrink again. */
+    /*
+     * Rewriting the last block may make the file grow and shrink again. If that
+     * is under way then the length may be a block too much.
+     */
     length = file->block ? INT64_MAX : ioq__sys_file_length(file->fd);
-    if (request->end > length)
+    if (request->end > length || (request->end == length && file->rewrites > 0))
         request->end = INT64_MAX;
 }
 
