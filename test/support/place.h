@@ -18,6 +18,12 @@
 /* Opens it for reading and writing, with O_DIRECT where the kind says so. */
 int place_open(void);
 
+/*
+ * Opens one more file of the same kind, of no length: number tells it from the
+ * others. It goes with the place. A block device is the same one once more.
+ */
+int place_open_another(unsigned int number);
+
 /* "xfs", "loop512", ... */
 const char *place_kind(void);
 
