@@ -46,6 +46,24 @@ int ioq__engine_open(enum ioq_engine which,
     return rc;
 }
 
+enum ioq__route ioq__engine_route(struct ioq__request *request, bool nowait)
+{
+    struct ioq__file *file = request->file;
+    bool read = request->kind == IOQ_KIND_READ;
+
+    if (request->misaligned)
+        return IOQ__ROUTE_MISALIGNED;
+    if (!file->nowait)
+        return IOQ__ROUTE_LEARNED;
+    /* Once it is in the page cache, the kernel would sleep to synchronise. */
+    if (!file->direct && request->flags & IOQ_F_FUA)
+        return IOQ__ROUTE_UNABLE;
+    request->nowait = nowait;
+    if (!nowait || ioq__learn_try(read ? &file->reads : &file->writes))
+        return IOQ__ROUTE_ENGINE;
+    return IOQ__ROUTE_LEARNED;
+}
+
 IOQ_EXPORT const char *ioq_engine_name(enum ioq_engine engine)
 {
     return (int)engine >= 0 && (int)engine < NAMES ? names[engine] : NULL;

@@ -93,6 +93,12 @@ struct ioq__engine_ops {
                   struct ioq_stats *ret_stats);
 };
 
+/*
+ * For a transfer that an engine would take: the same on all of them. With
+ * nowait, it goes out with RWF_NOWAIT, if the file deserves the attempt.
+ */
+enum ioq__route ioq__engine_route(struct ioq__request *request, bool nowait);
+
 /* The engines that were built, best first; NULL ends them. */
 extern const struct ioq__engine_ops *const ioq__engines[];
 

@@ -100,23 +100,11 @@ static int aio_open(const struct ioq__engine_params *params,
  * systems refuse each one that has the flag. But not while a worker changes the
  * file, for it may hold the inode's lock all the time.
  */
-static enum ioq__route route_transfer(struct ioq__engine *engine,
-                                      struct ioq__request *request)
+static bool must_not_sleep(const struct ioq__engine *engine,
+                           const struct ioq__request *request)
 {
-    struct ioq__file *file = request->file;
-    bool read = request->kind == IOQ_KIND_READ;
-
-    if (request->misaligned)
-        return IOQ__ROUTE_MISALIGNED;
-    if (!file->nowait)
-        return IOQ__ROUTE_LEARNED;
-    request->nowait =
-        !read || !file->direct || engine->never_block || file->changing > 0;
-    if (!request->nowait)
-        return IOQ__ROUTE_ENGINE;
-    return ioq__learn_try(read ? &file->reads : &file->writes)
-               ? IOQ__ROUTE_ENGINE
-               : IOQ__ROUTE_LEARNED;
+    return request->kind != IOQ_KIND_READ || !request->file->direct ||
+           engine->never_block || request->file->changing > 0;
 }
 
 static enum ioq__route aio_route(struct ioq__engine *engine,
@@ -124,7 +112,7 @@ static enum ioq__route aio_route(struct ioq__engine *engine,
 {
     request->nowait = false;
     if (ioq__is_transfer(request))
-        return route_transfer(engine, request);
+        return ioq__engine_route(request, must_not_sleep(engine, request));
     /* The kernel flushes in a thread of its own. */
     if (request->kind == IOQ_KIND_FLUSH && !request->file->no_fdsync)
         return IOQ__ROUTE_ENGINE;
