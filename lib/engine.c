@@ -10,6 +10,9 @@
 
 const struct ioq__engine_ops *const ioq__engines[] = {
     &ioq__engine_aio,
+#ifdef IOQ_HAVE_URING
+    &ioq__engine_uring,
+#endif
     &ioq__engine_threads,
     NULL,
 };

@@ -104,6 +104,7 @@ extern const struct ioq__engine_ops *const ioq__engines[];
 
 extern const struct ioq__engine_ops ioq__engine_aio;
 extern const struct ioq__engine_ops ioq__engine_threads;
+extern const struct ioq__engine_ops ioq__engine_uring; /* if it was built */
 
 /*
  * Opens the engine that was asked for; for IOQ_ENGINE_AUTO, the first that

@@ -19,6 +19,7 @@
 #define IOQ__NO_BLOCK_DISCARD (1u << 3) /* BLKDISCARD */
 #define IOQ__NO_BLOCK_ZERO (1u << 4)    /* BLKZEROOUT */
 #define IOQ__NO_DSYNC (1u << 5)         /* RWF_DSYNC */
+#define IOQ__NO_RING_DISCARD (1u << 6)  /* io_uring's command for it */
 
 struct ioq__file {
     int fd;      /* -1 in a free slot */
