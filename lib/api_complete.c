@@ -95,19 +95,26 @@ IOQ_EXPORT int ioq_handle_reap(struct ioq_handle *handle,
     return rc;
 }
 
-/* Sleeps until the fd is readable or the time has come; 0 means never. */
-static void sleep_on_fd(const struct ioq_handle *handle, int64_t until_ns)
+/* How long to sleep at most, in nanoseconds; until_ns is 0 for ever. */
+static int64_t time_left(const struct ioq_handle *handle, int64_t until_ns)
 {
-    struct pollfd fd = {.fd = handle->event_fd, .events = POLLIN};
     int64_t left = until_ns ? until_ns - ioq__now_ns() : INT64_MAX;
-    struct timespec timeout;
 
     if (handle->shared && left > SHARED_SLEEP_NS)
         left = SHARED_SLEEP_NS;
-    if (left < 0)
-        left = 0;
-    timeout.tv_sec =
-        (time_t)(left / NS_PER_S < 1000000 ? left / NS_PER_S : 1000000);
+    if (left > 1000000 * NS_PER_S)
+        left = 1000000 * NS_PER_S;
+    return left > 0 ? left : 0;
+}
+
+/* Sleeps until the fd is readable or the time has come. */
+static void sleep_on_fd(const struct ioq_handle *handle, int64_t until_ns)
+{
+    struct pollfd fd = {.fd = handle->event_fd, .events = POLLIN};
+    int64_t left = time_left(handle, until_ns);
+    struct timespec timeout;
+
+    timeout.tv_sec = (time_t)(left / NS_PER_S);
     timeout.tv_nsec = (long)(left % NS_PER_S);
     ppoll(&fd, 1, &timeout, NULL);
 }
@@ -127,34 +134,94 @@ static bool is_over(int64_t until_ns)
     return until_ns && ioq__now_ns() >= until_ns;
 }
 
+/*
+ * Whether the engine can be waited for by itself: nothing else is out, and no
+ * other thread may bring more. That spares the fd.
+ */
+static bool engine_alone(const struct ioq_handle *handle)
+{
+    return handle->ops->wait && !handle->shared && handle->unfinished > 0 &&
+           handle->unfinished == handle->ops->in_flight(handle->engine);
+}
+
+/* The fd must tell of all that ends from now on, whatever set_notify said. */
+static void begin_sleep(struct ioq_handle *handle)
+{
+    handle->sleepers++;
+    ioq__handle_set_notify(handle);
+}
+
+static void end_sleep(struct ioq_handle *handle)
+{
+    handle->sleepers--;
+    ioq__handle_set_notify(handle);
+}
+
+/*
+ * One round of waiting: what is there, and a sleep if that is too little.
+ * Returns how many completions that were, or -errno; *ret_over if that is all.
+ */
+static int wait_once(struct ioq_handle *handle, struct ioq_completion *ret,
+                     unsigned int min, unsigned int max, int64_t until,
+                     bool *ret_over)
+{
+    unsigned int n;
+    bool sleeps;
+    int rc = ioq__handle_enter(handle);
+
+    if (rc < 0)
+        return rc;
+    ioq__handle_submit(handle);
+    n = reap(handle, ret, max, handle->notify);
+    *ret_over = n >= min || handle->unfinished == 0 || is_over(until);
+    if (!*ret_over && engine_alone(handle) &&
+        handle->ops->wait(handle->engine, time_left(handle, until)) == 0) {
+        ioq__handle_leave(handle);
+        return (int)n;
+    }
+    sleeps = !*ret_over;
+    if (sleeps) {
+        begin_sleep(handle);
+        n += reap(handle, ret + n, max - n, true);
+        sleeps = n < min && handle->unfinished > 0;
+    }
+    if (sleeps) {
+        ioq__handle_leave(handle);
+        sleep_on_fd(handle, until);
+        ioq__handle_enter(handle);
+    }
+    if (!*ret_over)
+        end_sleep(handle);
+    ioq__handle_leave(handle);
+    return (int)n;
+}
+
 IOQ_EXPORT int ioq_handle_wait(struct ioq_handle *handle,
                                struct ioq_completion *ret, unsigned int min,
                                unsigned int max, int64_t timeout_ns)
 {
     int64_t until = deadline(timeout_ns);
     unsigned int n = 0;
-    bool idle;
-    int rc;
+    bool over = false;
+    int rc = ioq__handle_enter(handle);
 
-    for (;;) {
-        rc = ioq__handle_enter(handle);
+    if (rc < 0)
+        return rc;
+    ioq__handle_leave(handle);
+    rc = check_array(ret, max);
+    if (rc == 0 && min > max)
+        rc = ioq__fail(-EINVAL, "min exceeds max");
+    if (rc < 0)
+        return rc;
+    while (!over) {
+        unsigned int want = min > n ? min - n : 0;
+
+        rc = wait_once(handle, ret + n, want, max - n, until, &over);
         if (rc < 0)
             return rc;
-        rc = check_array(ret, max);
-        if (rc == 0 && min > max)
-            rc = ioq__fail(-EINVAL, "min exceeds max");
-        if (rc == 0) {
-            ioq__handle_submit(handle);
-            n += reap(handle, ret + n, max - n, true);
-        }
-        idle = handle->unfinished == 0;
-        ioq__handle_leave(handle);
-        if (rc < 0)
-            return rc;
-        if (n >= min || idle || is_over(until))
-            return (int)n;
-        sleep_on_fd(handle, until);
+        n += (unsigned int)rc;
     }
+    return (int)n;
 }
 
 /* Takes one completion. Leaves the fd right for a nested event loop. */
@@ -201,33 +268,46 @@ static void nap(void)
     nanosleep(&pause, NULL);
 }
 
+/* Returns how many requests are out, and sleeps if it may and must. */
+static int drain_once(struct ioq_handle *handle, int64_t until)
+{
+    int out = ioq__handle_enter(handle);
+    bool sleeps;
+
+    if (out < 0)
+        return out;
+    begin_sleep(handle);
+    ioq__handle_submit(handle);
+    ioq__handle_collect(handle);
+    if (handle->unfinished > 0 && !handle->shared) {
+        /* So that the sleep is one; what ends now ends the loop. */
+        ioq__handle_clear(handle);
+        ioq__handle_collect(handle);
+    }
+    out = (int)handle->unfinished;
+    sleeps = out > 0 && !is_over(until);
+    if (!sleeps && handle->done.at.count > 0)
+        ioq__handle_signal(handle);
+    ioq__handle_leave(handle);
+    if (sleeps && handle->shared)
+        nap(); /* the fd is another thread's to clear */
+    else if (sleeps)
+        sleep_on_fd(handle, until);
+    ioq__handle_enter(handle);
+    end_sleep(handle);
+    ioq__handle_leave(handle);
+    return out;
+}
+
 IOQ_EXPORT int ioq_handle_drain(struct ioq_handle *handle, int64_t timeout_ns)
 {
     int64_t until = deadline(timeout_ns);
     int out;
 
-    for (;;) {
-        out = ioq__handle_enter(handle);
-        if (out < 0)
-            return out;
-        ioq__handle_submit(handle);
-        ioq__handle_collect(handle);
-        if (handle->unfinished > 0 && !handle->shared) {
-            /* So that the sleep is one; what ends now ends the loop. */
-            ioq__handle_clear(handle);
-            ioq__handle_collect(handle);
-        }
-        out = (int)handle->unfinished;
-        if ((out == 0 || is_over(until)) && handle->done.at.count > 0)
-            ioq__handle_signal(handle);
-        ioq__handle_leave(handle);
-        if (out == 0 || is_over(until))
-            return out;
-        if (handle->shared)
-            nap(); /* the fd is another thread's to clear */
-        else
-            sleep_on_fd(handle, until);
-    }
+    do {
+        out = drain_once(handle, until);
+    } while (out > 0 && !is_over(until));
+    return out;
 }
 
 static void describe(const struct ioq__request *request, int64_t now,
@@ -267,18 +347,19 @@ IOQ_EXPORT int ioq_handle_pending(struct ioq_handle *handle,
 IOQ_EXPORT int ioq_handle_set_notify(struct ioq_handle *handle, int enabled)
 {
     int rc = ioq__handle_enter(handle);
+    bool was;
 
     if (rc < 0)
         return rc;
-    if (handle->ops->set_notify)
-        handle->ops->set_notify(handle->engine, enabled);
+    was = handle->notify;
+    handle->notify = enabled;
+    ioq__handle_set_notify(handle);
     /* What ended while nobody was told has to be told now. */
-    if (enabled && !handle->notify) {
+    if (enabled && !was) {
         ioq__handle_collect(handle);
         if (handle->done.at.count > 0)
             ioq__handle_signal(handle);
     }
-    handle->notify = enabled;
     ioq__handle_leave(handle);
     return 0;
 }

@@ -75,6 +75,12 @@ struct ioq__engine_ops {
     unsigned int (*reap)(struct ioq__engine *engine,
                          struct ioq__attempt *ret_attempts, unsigned int max);
 
+    /*
+     * Optional. Sleeps until reap has something, for that long at most. Returns
+     * 0, or -errno if it cannot: then event_fd has to do.
+     */
+    int (*wait)(struct ioq__engine *engine, int64_t timeout_ns);
+
     /* Taken by submit and not yet returned by reap. */
     unsigned int (*in_flight)(const struct ioq__engine *engine);
 

@@ -458,6 +458,22 @@ static unsigned int uring_reap(struct ioq__engine *engine,
     return n;
 }
 
+/* Without this feature liburing would submit a timeout of its own. */
+static int uring_wait(struct ioq__engine *engine, int64_t timeout_ns)
+{
+    struct __kernel_timespec timeout = {
+        .tv_sec = timeout_ns / 1000000000,
+        .tv_nsec = timeout_ns % 1000000000,
+    };
+    struct io_uring_cqe *cqe;
+
+    if (!(engine->ring.features & IORING_FEAT_EXT_ARG))
+        return -EOPNOTSUPP;
+    engine->fetches++;
+    io_uring_wait_cqes(&engine->ring, &cqe, 1, &timeout, NULL);
+    return 0;
+}
+
 static unsigned int uring_in_flight(const struct ioq__engine *engine)
 {
     return engine->in_flight;
@@ -465,6 +481,8 @@ static unsigned int uring_in_flight(const struct ioq__engine *engine)
 
 static void uring_set_notify(struct ioq__engine *engine, bool enabled)
 {
+    if (enabled == io_uring_cq_eventfd_enabled(&engine->ring))
+        return;
     io_uring_cq_eventfd_toggle(&engine->ring, enabled);
     /* The caller looks at the ring next. It must not do so before the kernel
      * can see this, or a completion in between would be told to nobody. */
@@ -550,6 +568,7 @@ const struct ioq__engine_ops ioq__engine_uring = {
     .route = uring_route,
     .submit = uring_submit,
     .reap = uring_reap,
+    .wait = uring_wait,
     .in_flight = uring_in_flight,
     .set_notify = uring_set_notify,
     .register_memory = uring_register_memory,

@@ -75,6 +75,13 @@ void ioq__handle_clear(struct ioq_handle *handle)
     ioq__sys_eventfd_clear(handle->event_fd);
 }
 
+void ioq__handle_set_notify(struct ioq_handle *handle)
+{
+    if (handle->ops->set_notify)
+        handle->ops->set_notify(handle->engine,
+                                handle->notify || handle->sleepers > 0);
+}
+
 static void send_to_work(struct ioq_handle *handle,
                          struct ioq__request *request, uint64_t *reason)
 {

@@ -36,6 +36,7 @@ struct ioq_handle {
     unsigned int max_segments;
     bool shared;
     bool notify;
+    unsigned int sleepers; /* threads that sleep on event_fd in here */
     int event_fd;
     unsigned int *alive;  /* a page of 1, which reads 0 in a child */
     pthread_mutex_t lock; /* if shared */
@@ -100,5 +101,8 @@ void ioq__handle_recycle(struct ioq_handle *handle,
 
 void ioq__handle_signal(struct ioq_handle *handle);
 void ioq__handle_clear(struct ioq_handle *handle);
+
+/* Has the engine signal, or not, as the caller and the sleepers need. */
+void ioq__handle_set_notify(struct ioq_handle *handle);
 
 #endif /* IOQ_HANDLE_PRIVATE_H */
