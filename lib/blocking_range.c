@@ -66,14 +66,10 @@ int64_t ioq__blocking_discard(struct ioq__request *request)
     return judge(file, IOQ__NO_DISCARD, rc);
 }
 
-/* Holes are cut inside the file only; beyond its end they would not count. */
-static bool may_punch(const struct ioq__request *request)
+static bool passes_end(const struct ioq__request *request)
 {
-    const struct ioq__file *file = request->file;
-    int64_t end = request->offset + (int64_t)request->length;
-
-    return (request->flags & IOQ_F_MAY_UNMAP) &&
-           (file->block || end <= ioq__sys_file_length(file->fd));
+    return request->offset + (int64_t)request->length >
+           ioq__sys_file_length(request->file->fd);
 }
 
 static int zero_by_kernel(struct ioq__request *request)
@@ -82,12 +78,18 @@ static int zero_by_kernel(struct ioq__request *request)
     int64_t length = (int64_t)request->length;
     int64_t mask = file->block ? file->logical_block - 1 : 0;
     int rc = -EOPNOTSUPP;
+    bool beyond;
 
     if (length == 0)
         return 0;
+    beyond = passes_end(request);
+    /* As a write would; a hole would end with the device, and no word said. */
+    if (file->block && beyond)
+        return -ENOSPC;
     if ((request->offset | length) & mask)
         return -EOPNOTSUPP;
-    if (may_punch(request))
+    /* Holes are cut inside the file only: beyond, they would not count. */
+    if ((request->flags & IOQ_F_MAY_UNMAP) && !beyond)
         rc = allocate(file, IOQ__NO_PUNCH, PUNCH, request->offset, length);
     if (rc != -EOPNOTSUPP)
         return rc;
