@@ -19,8 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../support/place.h"
-#include "../support/runner.h"
+#include "engines.h"
 
 #define FILES 4
 #define AREA (1L << 20)          /* bytes of each file that are used */
@@ -30,13 +29,6 @@
 #define DEPTH_MOST 128
 #define SEGMENTS_MOST 1500 /* more than IOV_MAX */
 #define STALL_MS 60000
-
-/* As ck_assert_msg, which would cost a system call even if all is well. */
-#define MUST(condition, ...)           \
-    do {                               \
-        if (!(condition))              \
-            ck_abort_msg(__VA_ARGS__); \
-    } while (0)
 
 #define WORLD 20000ul
 
@@ -413,7 +405,7 @@ static void check_change(struct task *task, int64_t result)
     int64_t good = task->kind == IOQ_KIND_WRITE ? task->length : 0;
 
     if (passes_device(task)) {
-        MUST(result < 0 || task->kind == IOQ_KIND_DISCARD,
+        MUST(result == -ENOSPC || task->kind == IOQ_KIND_DISCARD,
              "kind %d beyond the end: %" PRId64, task->kind, result);
         task->length = AREA > task->offset ? AREA - task->offset : 0;
         forget(task);
@@ -742,7 +734,6 @@ static void open_handle(struct world *world)
     static const uint32_t segments[] = {1, 2, 16, 128, SEGMENTS_MOST};
     static const uint32_t batches[] = {0, 0, 1, 7};
     struct ioq_options options = IOQ_OPTIONS_INIT;
-    int tries = 0, rc;
 
     options.engine = engine;
     options.depth = world->depth = 1 + (uint32_t)pick(world, DEPTH_MOST);
@@ -751,11 +742,7 @@ static void open_handle(struct world *world)
     options.workers = (uint32_t)pick(world, 5);
     options.flags |= chance(world, 25) ? IOQ_OPT_NEVER_BLOCK : 0;
     options.flags |= chance(world, 25) ? IOQ_OPT_SHARED : 0;
-    /* Others may have used fs.aio-max-nr up for now. */
-    while ((rc = ioq_handle_open(&options, &world->handle)) == -EAGAIN &&
-           tries++ < 1000)
-        usleep(10000);
-    ck_assert_msg(rc == 0, "open: %d, %s", rc, ioq_last_error());
+    world->handle = patient_open(&options);
 }
 
 static void open_world(struct world *world, unsigned long seed)
@@ -846,13 +833,6 @@ static void run_world(unsigned long seed, unsigned long requests)
     close_world(&world);
 }
 
-static unsigned long number_of(const char *name, unsigned long otherwise)
-{
-    const char *value = getenv(name);
-
-    return value ? strtoul(value, NULL, 10) : otherwise;
-}
-
 START_TEST(each_request_does_once_what_the_model_does)
 {
     unsigned long left = number_of("IOQ_TEST_REQUESTS", usual);
@@ -869,37 +849,14 @@ START_TEST(each_request_does_once_what_the_model_does)
 }
 END_TEST
 
-static bool choose_engine(const char *name)
-{
-    int i;
-
-    for (i = 0; ioq_engine_name((enum ioq_engine)i); i++) {
-        engine = (enum ioq_engine)i;
-        if (strcmp(name, ioq_engine_name(engine)) == 0)
-            return true;
-    }
-    return false;
-}
-
 int main(int argc, char **argv)
 {
     TCase *tcase = tcase_create(place_kind());
-    Suite *suite = suite_create("handle_model");
-    int rc;
 
-    suite_add_tcase(suite, tcase);
-    tcase_add_test(tcase, each_request_does_once_what_the_model_does);
-    tcase_set_timeout(tcase, 7200);
-    if (argc > 1 && !choose_engine(argv[1])) {
-        fprintf(stderr, "usage: handle_model [ENGINE [REQUESTS]]\n");
-        return 1;
-    }
+    engine = engine_called(argv[1]);
     if (argc > 2)
         usual = strtoul(argv[2], NULL, 10);
-    rc = ioq_engine_available(engine);
-    if (rc == -ENOSYS || rc == -EPERM) {
-        srunner_free(srunner_create(suite));
-        return skip_all(ioq_last_error());
-    }
-    return run_suite(suite);
+    tcase_add_test(tcase, each_request_does_once_what_the_model_does);
+    tcase_set_timeout(tcase, 7200);
+    return engine_suite(engine, "handle_model", tcase);
 }
