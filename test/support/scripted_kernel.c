@@ -338,7 +338,7 @@ static int check(const struct iocb *iocb)
     if ((int)iocb->aio_fildes != sk.fd)
         return -EBADF;
     if (iocb->aio_lio_opcode == IO_CMD_FDSYNC)
-        return 0;
+        return sk.no_fdsync ? -EINVAL : 0;
     if (!is_vectored(iocb))
         return -EINVAL;
     if (iocb->u.c.offset < 0 || iocb->u.c.offset > SK_DISK_SIZE)

@@ -30,6 +30,7 @@ struct sk_kernel {
 
     /* Faults. sk_reset clears them all. */
     int setup_error;              /* io_setup's answer, -errno */
+    bool no_fdsync;               /* IO_CMD_FDSYNC is EINVAL */
     bool full_until_getevents;    /* EAGAIN until io_getevents is called */
     unsigned int getevents_eintr; /* so many EINTR first */
     unsigned int getevents_max;   /* at most so many at once, 0: no limit */
