@@ -227,6 +227,7 @@ static bool withdraw(struct ioq_handle *handle, struct ioq__request *request)
         request->file->held--;
         return ioq__list_remove(&handle->held, request);
     case IOQ_STAGE_PARKED:
+        ioq__handle_unroute(request);
         return ioq__ring_remove(&handle->ready, request);
     case IOQ_STAGE_WORKER:
         return ioq__workers_withdraw(&handle->workers, request);

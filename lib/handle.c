@@ -178,6 +178,18 @@ static void release(struct ioq_handle *handle, struct ioq__file *file)
     }
 }
 
+static struct ioq__learn *learn_of(const struct ioq__request *request)
+{
+    return request->kind == IOQ_KIND_READ ? &request->file->reads
+                                          : &request->file->writes;
+}
+
+void ioq__handle_unroute(struct ioq__request *request)
+{
+    if (request->nowait)
+        ioq__learn_drop(learn_of(request));
+}
+
 static void push_ready(struct ioq_handle *handle)
 {
     struct ioq__ring *ready = &handle->ready;
@@ -201,9 +213,12 @@ static void push(struct ioq_handle *handle)
         push_ready(handle);
     /* With nothing in flight, no completion would bring us back to these. */
     if (ready->at.count > 0 && handle->ops->in_flight(handle->engine) == 0)
-        while (ready->at.count > 0)
-            send_to_work(handle, ioq__ring_pop(ready),
-                         &handle->stats.worker_busy);
+        while (ready->at.count > 0) {
+            struct ioq__request *request = ioq__ring_pop(ready);
+
+            ioq__handle_unroute(request);
+            send_to_work(handle, request, &handle->stats.worker_busy);
+        }
     if (!handle->to_work.head)
         return;
     /* Late is better than never: without threads the caller's does it. */
@@ -304,9 +319,7 @@ static bool worth_another_way(const struct ioq__request *request, int64_t error)
 
 static void learn(struct ioq__request *request, int64_t result)
 {
-    struct ioq__learn *learn = request->kind == IOQ_KIND_READ
-                                   ? &request->file->reads
-                                   : &request->file->writes;
+    struct ioq__learn *learn = learn_of(request);
 
     if (result == -EAGAIN || result == -EOPNOTSUPP)
         ioq__learn_miss(learn);

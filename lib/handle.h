@@ -91,6 +91,9 @@ int ioq__handle_submit(struct ioq_handle *handle);
 /* Moves to done what has ended, and on what can go on. */
 void ioq__handle_collect(struct ioq_handle *handle);
 
+/* A request that was ready will not go to the engine after all. */
+void ioq__handle_unroute(struct ioq__request *request);
+
 /* Ends a request. The caller sees to the signal. */
 void ioq__handle_finish(struct ioq_handle *handle, struct ioq__request *request,
                         int64_t result);

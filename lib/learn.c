@@ -37,3 +37,8 @@ void ioq__learn_miss(struct ioq__learn *learn)
         learn->penalty = SKIP_MOST;
     learn->skip = learn->penalty;
 }
+
+void ioq__learn_drop(struct ioq__learn *learn)
+{
+    learn->under_way--;
+}

@@ -18,9 +18,13 @@ struct ioq__learn {
     unsigned penalty;   /* the last skip; 0 after an attempt that went well */
 };
 
-/* Before an attempt: whether to make it. Then one of the two: how it went. */
+/*
+ * Before an attempt: whether to make it. Then one of the three: how it went, or
+ * that nothing came of it.
+ */
 bool ioq__learn_try(struct ioq__learn *learn);
 void ioq__learn_hit(struct ioq__learn *learn);
 void ioq__learn_miss(struct ioq__learn *learn);
+void ioq__learn_drop(struct ioq__learn *learn);
 
 #endif /* IOQ_LEARN_H */
