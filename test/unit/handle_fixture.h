@@ -21,7 +21,7 @@
 #define BLOCK 512
 #define LENGTH (64 * BLOCK) /* of the file, to begin with */
 #define SECONDS INT64_C(1000000000)
-#define TOO_LONG (20 * SECONDS) /* nothing takes as long */
+#define TOO_LONG (10 * SECONDS) /* nothing takes as long */
 
 extern struct ioq_handle *hx;
 

@@ -126,6 +126,8 @@ START_TEST(a_direct_read_goes_on_at_a_block)
     ck_assert_int_eq(hx_write_now(hx_buf, WHOLE, BLOCK, 0), WHOLE);
     memcpy(before + BLOCK, hx_buf, WHOLE);
     ck_assert_mem_eq(sk_disk, before, sizeof(before));
+    /* Not by way of a refusal, after which all would be copied. */
+    ck_assert_uint_eq(hx_stats().bounced_bytes, 0);
 }
 END_TEST
 
@@ -318,6 +320,10 @@ START_TEST(what_others_append_meanwhile_is_not_cut_off)
     start(true);
     sf.on_transfer = grow_meanwhile;
     ck_assert_int_eq(hx_write_now(hx_buf, 100, LENGTH - 700, 0), 100);
+    ck_assert_int_eq(sf_length(), LENGTH + 8 * BLOCK);
+    /* Nor if both append. */
+    sf_set_length(LENGTH);
+    ck_assert_int_eq(hx_write_now(hx_buf, 200, LENGTH - 100, 0), 200);
     ck_assert_int_eq(sf_length(), LENGTH + 8 * BLOCK);
     ck_assert_uint_eq(sf.truncates, 0);
 }
