@@ -3,7 +3,7 @@
  * "One queue for many files": 64 of them, and 128 requests at a time that go
  * to all of them, each block read as it was last written.
  *
- *     handle_many [ENGINE]
+ *     handle_many [ENGINE [REQUESTS]]
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,6 +29,7 @@ struct task {
 };
 
 static enum ioq_engine engine;
+static unsigned long usual = 100000;
 static struct ioq_handle *handle;
 static int fds[FILES], numbers[FILES];
 static bool same; /* all are one device */
@@ -138,7 +139,7 @@ static void detach_all(void)
 
 START_TEST(requests_to_64_files_reach_the_right_one_each)
 {
-    unsigned long requests = number_of("IOQ_TEST_REQUESTS", 200000);
+    unsigned long requests = number_of("IOQ_TEST_REQUESTS", usual);
     unsigned long begun = 0, ended = 0;
     struct ioq_options options = IOQ_OPTIONS_INIT;
     unsigned int i;
@@ -167,8 +168,9 @@ int main(int argc, char **argv)
 {
     TCase *tcase = tcase_create(place_kind());
 
-    (void)argc;
     engine = engine_called(argv[1]);
+    if (argc > 2)
+        usual = strtoul(argv[2], NULL, 10);
     tcase_add_test(tcase, requests_to_64_files_reach_the_right_one_each);
     tcase_set_timeout(tcase, 600);
     return engine_suite(engine, "handle_many", tcase);
