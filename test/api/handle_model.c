@@ -742,6 +742,8 @@ static void open_handle(struct world *world)
     options.workers = (uint32_t)pick(world, 5);
     options.flags |= chance(world, 25) ? IOQ_OPT_NEVER_BLOCK : 0;
     options.flags |= chance(world, 25) ? IOQ_OPT_SHARED : 0;
+    /* Completions of Linux AIO come from its ring or by system call. */
+    setenv("IOQ_AIO_RING", chance(world, 50) ? "1" : "0", 1);
     world->handle = patient_open(&options);
 }
 
