@@ -230,7 +230,8 @@ static bool withdraw(struct ioq_handle *handle, struct ioq__request *request)
         ioq__handle_unroute(request);
         return ioq__ring_remove(&handle->ready, request);
     case IOQ_STAGE_WORKER:
-        return ioq__workers_withdraw(&handle->workers, request);
+        return ioq__list_remove(&handle->to_work, request) ||
+               ioq__workers_withdraw(&handle->workers, request);
     default:
         return false;
     }

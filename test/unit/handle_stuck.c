@@ -322,6 +322,29 @@ START_TEST(a_worker_that_sleeps_is_seen_and_not_waited_for)
 }
 END_TEST
 
+/* The second is released by the first, and is cancelled all the same. */
+START_TEST(all_that_bear_the_name_are_cancelled)
+{
+    struct ioq_completion done[3];
+    int i;
+
+    start_asleep();
+    for (i = 0; i < 3; i++)
+        ck_assert_int_eq(ioq_handle_write(hx, 0, hx_buf + BLOCK, 100,
+                                          3 * BLOCK + 5 + 100 * i, 0, &done),
+                         0);
+    ck_assert_int_eq(ioq_handle_submit(hx), 3);
+    ck_assert_int_eq(ioq_handle_cancel(hx, &done), 3);
+    ck_assert_int_eq(ioq_handle_reap(hx, done, 3), 3);
+    for (i = 0; i < 3; i++)
+        ck_assert_int_eq(done[i].result, -ECANCELED);
+    sem_post(&wake_worker);
+    ck_assert_int_eq(hx_result(), 100);
+    memcpy(before + 5, hx_buf, 100);
+    ck_assert_mem_eq(sk_disk, before, sizeof(before));
+}
+END_TEST
+
 START_TEST(close_waits_for_a_worker)
 {
     start_asleep();
@@ -432,6 +455,7 @@ int main(void)
     tcase_add_test(tcase, close_waits_for_what_is_in_flight);
     tcase_add_test(tcase, what_waits_for_room_can_be_cancelled);
     tcase_add_test(tcase, a_worker_that_sleeps_is_seen_and_not_waited_for);
+    tcase_add_test(tcase, all_that_bear_the_name_are_cancelled);
     tcase_add_test(tcase, close_waits_for_a_worker);
     tcase_add_test(tcase, a_neighbour_goes_on_when_the_first_is_over);
     tcase_add_test(tcase, attempts_that_were_not_made_are_not_counted);
