@@ -76,18 +76,31 @@ static uint64_t resume_at(const struct ioq__request *request, uint64_t done)
     return done & ~(uint64_t)(request->file->offset_align - 1);
 }
 
-/* A read that brings nothing beyond what was there has met the end. */
+/*
+ * Where two reads stop, there the file ends. One that stops even before where
+ * an earlier one did was cut short, and is made again; have and n are counted
+ * from the same place.
+ */
+static bool is_the_end(int64_t have, int64_t n, unsigned int *spurious)
+{
+    return n == 0 || n == have || (*spurious)++ >= SPURIOUS_MAX;
+}
+
 static int64_t read_in_place(struct ioq__request *request)
 {
+    unsigned int spurious = 0;
+
     while (request->done < request->length) {
         uint64_t at = resume_at(request, request->done);
+        int64_t have = (int64_t)(request->done - at);
         int64_t n = transfer(request, at, 0);
 
         if (n < 0)
             return n;
-        if (at + (uint64_t)n <= request->done)
+        if (n > have)
+            request->done = at + (uint64_t)n;
+        else if (is_the_end(have, n, &spurious))
             break;
-        request->done = at + (uint64_t)n;
     }
     return 0;
 }
@@ -120,7 +133,8 @@ static struct piece next_piece(const struct ioq__request *request)
 static int64_t read_bounced(struct ioq__request *request,
                             struct ioq__bounce *bounce)
 {
-    int64_t n = ioq__bounce_prepare(bounce, request->file);
+    int64_t n = ioq__bounce_prepare(bounce, request->file), have = -1;
+    unsigned int spurious = 0;
 
     if (n < 0)
         return n;
@@ -131,14 +145,19 @@ static int64_t read_bounced(struct ioq__request *request,
         n = transfer_buf(request, true, bounce->buf, piece.whole, piece.start);
         if (n < 0)
             return n;
-        if (n <= (int64_t)piece.skip)
-            break;
+        if (n <= (int64_t)piece.skip) {
+            if (is_the_end(have, n, &spurious))
+                break;
+            have = n;
+            continue;
+        }
         len = (size_t)n - piece.skip;
         len = len < piece.len ? len : piece.len;
         ioq__request_copy_in(request, request->done,
                              (char *)bounce->buf + piece.skip, len);
         request->done += len;
         request->bounced += len;
+        have = -1;
     }
     return 0;
 }
@@ -179,19 +198,21 @@ static int64_t write_in_place(struct ioq__request *request, int flags)
 static int64_t read_block(struct ioq__request *request, char *buf,
                           int64_t offset)
 {
-    size_t align = request->file->offset_align, have = 0;
+    int64_t align = request->file->offset_align, have = 0;
+    unsigned int spurious = 0;
 
     while (have < align) {
         /* From the start again: O_DIRECT takes whole blocks only. */
-        int64_t n = transfer_buf(request, true, buf, align, offset);
+        int64_t n = transfer_buf(request, true, buf, (size_t)align, offset);
 
         if (n < 0)
             return n;
-        if ((size_t)n <= have)
+        if (n > have)
+            have = n;
+        else if (is_the_end(have, n, &spurious))
             break;
-        have = (size_t)n;
     }
-    memset(buf + have, 0, align - have);
+    memset(buf + have, 0, (size_t)(align - have));
     return 0;
 }
 

@@ -131,6 +131,29 @@ START_TEST(a_direct_read_goes_on_at_a_block)
 }
 END_TEST
 
+/* P21, P57: less than before is no end either, wherever it is read. */
+START_TEST(a_read_that_is_shorter_than_the_last_is_not_the_end)
+{
+    static const int again[] = {100, 50, 187}, skipped[] = {50, 60, 99, 511},
+                     edges[] = {200, 100, 50};
+    unsigned char *buf = read_buf();
+
+    start(true);
+    sk.on_result = one_result;
+    first_result = 700;
+    play(again, 3);
+    ck_assert_int_eq(hx_read_now(buf, WHOLE, BLOCK), WHOLE);
+    ck_assert_mem_eq(buf, before + BLOCK, WHOLE);
+    play(skipped, 4);
+    ck_assert_int_eq(hx_read_now(buf, WHOLE, BLOCK + 100), WHOLE);
+    ck_assert_mem_eq(buf, before + BLOCK + 100, WHOLE);
+    play(edges, 3);
+    memcpy(before + BLOCK + 5, hx_buf, 10);
+    ck_assert_int_eq(hx_write_now(hx_buf, 10, BLOCK + 5, 0), 10);
+    ck_assert_mem_eq(sk_disk, before, sizeof(before));
+}
+END_TEST
+
 /* P21: only a read that gives nothing more is the end. */
 START_TEST(beyond_the_end_there_are_zeroes)
 {
@@ -440,6 +463,7 @@ int main(void)
                         2);
     tcase_add_test(tcase, many_short_transfers_in_a_row_add_up);
     tcase_add_test(tcase, a_direct_read_goes_on_at_a_block);
+    tcase_add_test(tcase, a_read_that_is_shorter_than_the_last_is_not_the_end);
     tcase_add_loop_test(tcase, beyond_the_end_there_are_zeroes, 0, 2);
     tcase_add_loop_test(tcase, a_write_that_cannot_go_on_says_why, 0, 2);
     tcase_add_loop_test(tcase, what_the_engine_refuses_a_worker_does, 0, 2);
