@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 void choose_ring(int ring)
@@ -163,25 +161,4 @@ int run_case(const char *name, TCase *tcase)
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
-}
-
-void run_in_child(void (*function)(void))
-{
-    int status;
-    pid_t child = fork();
-
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        function();
-        _exit(0);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(status == 0, "the child ended with status %#x",
-                  (unsigned int)status);
-}
-
-void child_failed(const char *file, int line, const char *condition)
-{
-    dprintf(STDERR_FILENO, "%s:%d: %s\n", file, line, condition);
-    _exit(1);
 }

@@ -9,6 +9,7 @@
 #include <check.h>
 #include <ioq.h>
 
+#include "../support/child.h"
 #include "../support/place.h"
 #include "../support/runner.h"
 
@@ -70,18 +71,5 @@ int rounds(int usual);
 
 /* Exit status of a test program whose tests are in the case. */
 int run_case(const char *name, TCase *tcase);
-
-/*
- * Runs the function in a child process, for what would spoil the test program.
- * It must use require, not Check. Returns when it has ended well.
- */
-void run_in_child(void (*function)(void));
-
-#define require(condition)                                \
-    do {                                                  \
-        if (!(condition))                                 \
-            child_failed(__FILE__, __LINE__, #condition); \
-    } while (0)
-void child_failed(const char *file, int line, const char *condition);
 
 #endif /* IOQ_TEST_RIG_H */
