@@ -186,13 +186,14 @@ static void answer_id(struct lane *lane, struct request *request,
 static bool find_status(struct lane *lane, struct chain *chain,
                         struct request *request)
 {
-    struct iovec *last = &chain->iov[chain->out_count + chain->in_count - 1];
+    struct iovec *last;
 
     if (chain->out_length < sizeof(struct virtio_blk_outhdr) ||
         chain->in_length < 1) {
         ring_break(lane->ring, "a request without a header or a status");
         return false;
     }
+    last = &chain->iov[chain->out_count + chain->in_count - 1];
     last->iov_len--;
     request->head = chain->head;
     request->status = (uint8_t *)last->iov_base + last->iov_len;
@@ -338,8 +339,8 @@ static void add_up(const struct lane *lane, struct block_totals *totals)
     totals->batches += stats.batches;
     totals->kernel_submits += stats.kernel_submits;
     totals->workers += stats.worker_busy + stats.worker_learned +
-                       stats.worker_unable + stats.worker_short +
-                       stats.worker_misaligned;
+                       stats.worker_copy + stats.worker_unable +
+                       stats.worker_short + stats.worker_misaligned;
     totals->refused += lane->refused;
 }
 

@@ -37,7 +37,7 @@ static const char usage[] =
     "\n"
     "  --socket PATH    the socket that the emulator connects to\n"
     "  --image FILE     the image: a file or a block device\n"
-    "  --engine NAME    auto (the default), aio, uring or threads\n"
+    "  --engine NAME    auto (the default), aio, io_uring or threads\n"
     "  --queues N       how many queues a guest may use; 4 by default\n"
     "  --read-only      the guest may not write\n"
     "  --buffered       through the host's page cache, without O_DIRECT\n"

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# disk.sh SERVER ENGINE direct|buffered|loop4096
+#
+# A guest uses a disk that the engine serves, and the host finds on the image
+# what the guest has written.
+. "$(dirname "$0")/common.sh"
+SERVER=$1 engine=$2 kind=$3
+
+need_vm
+truncate -s 64M "$folder/disk.img"
+disk=$folder/disk.img block=512
+case $kind in
+buffered) set -- --buffered ;;
+loop4096)
+    block=4096
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    disk=$(losetup --find --show --direct-io=on --sector-size 4096 \
+        "$folder/disk.img" 2>&1) || skip "$disk"
+    # Held by our descriptor 9 alone: it detaches with us.
+    exec 9<>"$disk"
+    losetup -d "$disk"
+    set --
+    ;;
+*) set -- ;;
+esac
+
+make_initrd
+start_server --engine "$engine" --image "$disk" "$@"
+start_guest disk.sh
+finish_guest
+stop_server
+
+expect_console "^block $block serial $(basename "$disk")"
+expect_console '^queues 2'
+expect_console '^write through'
+grep -q "^engine $engine" "$folder/server" || fail "another engine served it"
+grep -q '^failed: 0, refused: 0' "$folder/server" || fail "requests failed"
+for kind in reads writes flushes discards write-zeroes; do
+    [ "$(counted $kind)" -gt 0 ] || fail "there were no $kind"
+done
+check_file_system "$folder/disk.img"
+check_sums "$folder/disk.img" 7
