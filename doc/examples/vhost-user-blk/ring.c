@@ -86,6 +86,9 @@ int ring_start(struct ring *ring, const struct ring_layout *layout,
     ring->replay_next = 0;
     ring->replay_count = inflight_recover(log, layout->size, ring->next_used,
                                           ring->replay, &ring->counter);
+    if (ring->replay_count > 0)
+        report("queue %u: %u requests are done over", ring->number,
+               ring->replay_count);
     /* Whatever the emulator believes: a server that died told it nothing. */
     if (log)
         ring->next_avail = (uint16_t)(ring->next_used + ring->replay_count);

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# kill.sh SERVER SLOW ENGINE
+#
+# The server is killed while the guest writes, and started again: the guest goes
+# on without an error. Then guest and server die together, as with the power:
+# all that the guest had flushed is on the image.
+. "$(dirname "$0")/common.sh"
+SERVER=$1 slow=$2 engine=$3
+
+start_again() {
+    LD_PRELOAD=$slow start_server --engine "$engine" --image "$folder/disk.img"
+}
+
+flushed() {
+    [ "$(grep -c '^sum' "$folder/console.raw")" -ge "$1" ]
+}
+
+reach() {
+    wait_for 60 flushed "$1" || {
+        read_console
+        fail "the guest does not go on to file $1"
+    }
+}
+
+need_vm
+truncate -s 64M "$folder/disk.img"
+make_initrd
+start_again
+start_guest writers.sh ioq.count=1000
+
+for files in 3 6 9 12; do
+    reach $files
+    kill -KILL "$SERVER_PID"
+    wait "$SERVER_PID" 2>/dev/null || true
+    start_again
+done
+# One that may finish what it has begun.
+reach 15
+stop_server
+start_again
+reach 20
+kill -KILL "$GUEST_PID"
+wait "$GUEST_PID" 2>/dev/null || true
+GUEST_PID=''
+kill -KILL "$SERVER_PID"
+wait "$SERVER_PID" 2>/dev/null || true
+SERVER_PID=''
+
+read_console
+! grep -i '^\[.*error' "$folder/console" || fail "the guest saw an error"
+grep -q 'requests are done over' "$folder/server" ||
+    fail "nothing was in flight when the server was killed"
+# Its journal is played; more than that need not be mended.
+status=0
+e2fsck -fp "$folder/disk.img" >"$folder/fsck" 2>&1 || status=$?
+[ $status -le 1 ] || {
+    cat "$folder/fsck" >&2
+    fail "e2fsck finds the file system damaged"
+}
+check_sums "$folder/disk.img" 20
