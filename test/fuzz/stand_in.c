@@ -108,8 +108,13 @@ int ioq_handle_stats(struct ioq_handle *handle, struct ioq_stats *ret_stats)
 static int accept_request(struct ioq_handle *handle, int64_t result,
                           void *user_data)
 {
+    unsigned int i;
+
     if (handle->count == handle->depth)
         abort(); /* the server has a place for each head */
+    for (i = 0; i < handle->count; i++)
+        if (handle->out[i].user_data == user_data)
+            abort(); /* which it uses for one request at a time */
     if (library_choice & 1)
         result = library_choice & 2 ? -EIO : -EOPNOTSUPP;
     handle->out[handle->count].user_data = user_data;
