@@ -4,7 +4,7 @@
 set -eu
 
 NAME=$(basename "$0" .sh)
-HERE=$(cd "$(dirname "$0")" && pwd)
+HERE=$(cd "${VM_SCRIPTS:-$(dirname "$0")}" && pwd)
 VM=${IOQ_VM_DIR:-$HERE/../../build/vm}
 PATH=$PATH:/usr/sbin:/sbin
 BOOT_SECONDS=${IOQ_VM_SECONDS:-150}
@@ -53,7 +53,9 @@ need_vm() {
 # A program of this machine, with the libraries that it loads.
 copy_program() {
     cp -L "$(command -v "$1")" "$root/bin/"
-    ldd "$(command -v "$1")" | grep -o '/[^ ]*' | while read -r library; do
+    libraries=$(ldd "$(command -v "$1")" 2>&1 | grep -o '/[^ ]*\.so[^ ]*') ||
+        return 0 # a static one
+    for library in $libraries; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
     done
@@ -63,7 +65,8 @@ make_initrd() {
     root=$folder/root
     mkdir -p "$root/bin" "$root/scripts"
     cp "$HERE/guest/init" "$root/init"
-    cp "$HERE"/guest/*.sh "$root/scripts/"
+    # shellcheck disable=SC2086 # MORE_SCRIPTS is words
+    cp "$HERE"/guest/*.sh ${MORE_SCRIPTS:-} "$root/scripts/"
     cp -r "$VM/modules" "$root/modules"
     cp -L "$(command -v busybox)" "$root/bin/busybox"
     ln -s busybox "$root/bin/sh"
@@ -87,11 +90,11 @@ wait_for() {
 
 # Starts $SERVER with the options given.
 start_server() {
-    "$SERVER" --socket "$folder/socket" --stats "$@" \
+    "$SERVER" --socket "${SOCKET:-$folder/socket}" --stats "$@" \
         >>"$folder/server" 2>&1 &
     SERVER_PID=$!
     server_up() {
-        [ -S "$folder/socket" ] || ! kill -0 "$SERVER_PID"
+        [ -S "${SOCKET:-$folder/socket}" ] || ! kill -0 "$SERVER_PID"
     }
     wait_for 20 server_up || fail "the server does not listen"
     kill -0 "$SERVER_PID" 2>/dev/null || {
@@ -109,21 +112,28 @@ stop_server() {
     grep -q '^engine' "$folder/server" || fail "the server printed no counters"
 }
 
-# Boots a guest that runs guest/$1; the rest goes to its command line. MORE may
-# have options for the emulator.
+# The emulator's options for the disk that is served at a socket.
+disk_options() {
+    printf ' -chardev socket,id=%s,path=%s,reconnect=1' "${1##*/}" "$1"
+    printf ' -device vhost-user-blk-pci,chardev=%s,num-queues=2' "${1##*/}"
+}
+
+# Boots a guest that runs guest/$1; the rest goes to its command line. Its disks
+# are those of SOCKETS.
 start_guest() {
     script=$1
     shift
-    # shellcheck disable=SC2086 # MORE is words
+    disks=$(for socket in ${SOCKETS:-$folder/socket}; do
+        disk_options "$socket"
+    done)
+    # shellcheck disable=SC2086 # disks is words
     qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu qemu64 -smp 2 \
         -m 256 -object memory-backend-memfd,id=memory,size=256M,share=on \
         -numa node,memdev=memory -nodefaults -no-user-config -display none \
         -no-reboot -serial stdio -kernel "$VM/vmlinuz" \
         -initrd "$folder/initrd" -append "console=ttyS0 quiet panic=-1 \
 nokaslr mitigations=off ioq.script=$script $*" \
-        -chardev "socket,id=disk,path=$folder/socket,reconnect=1" \
-        -device vhost-user-blk-pci,chardev=disk,num-queues=2 ${MORE:-} \
-        </dev/null >"$folder/console.raw" 2>&1 &
+        $disks </dev/null >"$folder/console.raw" 2>&1 &
     GUEST_PID=$!
 }
 
