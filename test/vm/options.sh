@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# options.sh SERVER: what the server says and does without any guest.
+. "$(dirname "$0")/../examples/common.sh"
+server=$1 pid=''
+trap '[ -z "$pid" ] || kill -KILL "$pid"; rm -rf "$folder"' EXIT
+
+truncate -s 1M "$folder/disk.img"
+expect_status 0 "$server" --help
+expect_words '--read-only'
+expect_status 2 "$server"
+expect_status 2 "$server" --image "$folder/disk.img" --socket x --engine steam
+expect_words 'no engine is called steam'
+expect_status 2 "$server" --image "$folder/disk.img" --socket x --queues 0
+expect_status 1 "$server" --image "$folder/none" --socket "$folder/socket"
+expect_words 'No such file'
+expect_status 1 "$server" --image "$folder" --socket "$folder/socket" \
+    --read-only --buffered
+expect_words 'neither a regular file nor a block device'
+expect_status 1 "$server" --image "$folder/disk.img" --socket "$folder/no/way"
+expect_words 'No such file'
+
+# In the place of a socket that nobody listens at, and gone at the end.
+: >"$folder/socket"
+"$server" --image "$folder/disk.img" --socket "$folder/socket" \
+    --engine threads --stats >"$folder/out" 2>&1 &
+pid=$!
+tries=50
+until [ -S "$folder/socket" ]; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || fail "nobody listens"
+    sleep 0.1
+done
+kill -USR1 $pid
+sleep 0.2
+kill -TERM $pid
+wait $pid || fail "exit status $?"
+pid=''
+expect_words '^engine threads'
+[ ! -e "$folder/socket" ] || fail "the socket is left"
