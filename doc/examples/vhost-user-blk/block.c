@@ -238,18 +238,20 @@ static void start(struct lane *lane, struct chain *chain)
     }
 }
 
+/* One ring's worth at most: a driver that lays the available ring over the used
+ * one has another chain ready whenever we give one back. */
 bool lane_take(struct lane *lane)
 {
+    unsigned int taken = 0;
     struct chain chain;
-    bool any = false;
 
-    while (ring_take(lane->ring, &chain)) {
+    while (taken < lane->ring->layout.size && ring_take(lane->ring, &chain)) {
         start(lane, &chain);
-        any = true;
+        taken++;
     }
-    if (any)
+    if (taken > 0)
         ioq_handle_submit(lane->handle);
-    return any;
+    return taken > 0;
 }
 
 static uint8_t status_of(int64_t result)
