@@ -16,8 +16,13 @@ buffered) set -- --buffered ;;
 loop4096)
     block=4096
     [ "$(id -u)" = 0 ] || skip "needs root"
-    disk=$(losetup --find --show --direct-io=on --sector-size 4096 \
-        "$folder/disk.img" 2>&1) || skip "$disk"
+    # Two that look for a free one at once may find the same.
+    for attempt in 1 2 3 4 5; do
+        disk=$(losetup --find --show --direct-io=on --sector-size 4096 \
+            "$folder/disk.img" 2>&1) && break
+        [ "$attempt" -lt 5 ] || skip "$disk"
+        sleep "0.$attempt"
+    done
     # Held by our descriptor 9 alone: it detaches with us.
     exec 9<>"$disk"
     losetup -d "$disk"
