@@ -4,6 +4,7 @@
 Installs the library in several ways into a folder of its own, and uses it from
 outside as a distribution's user would: by pkg-config alone.
 """
+import glob
 import os
 import re
 import shlex
@@ -112,7 +113,18 @@ class Installation:
         return run([program, *arguments], env=env)
 
 
-def check_files(way, version):
+def man_files(source):
+    """The pages, by each name that they answer to."""
+    names = set()
+    for page in glob.glob(os.path.join(source, 'doc/man/ioq*.[37]')):
+        section = page[-1]
+        head = open(page).read().split('.Sh SYNOPSIS')[0]
+        names |= {f'man{section}/{name}.{section}' for name in
+                  re.findall(r'^\.Nm ((?:ioq|IOQ)\w*)', head, re.M)}
+    return names
+
+
+def check_files(way, source, version):
     """Exactly these, no more: a new header must be added here on purpose."""
     got = files_below(way.stage + '/' if way.stage else way.base)
     lib = os.path.relpath(way.libdir, way.base or '/')
@@ -122,6 +134,8 @@ def check_files(way, version):
               f'{lib}/pkgconfig/libioq.pc', f'{include}/ioq.h',
               f'{include}/ioq/event_notifier.h', f'{include}/ioq/handle.h',
               f'{include}/ioq/version.h'}
+    share = os.path.relpath(os.path.join(way.prefix, 'share'), way.base or '/')
+    wanted |= {f'{share}/man/{name}' for name in man_files(source)}
     expect('installed files', sorted(got), sorted(wanted))
 
 
@@ -177,7 +191,7 @@ def main():
             for staged in (True, False):
                 root = os.path.join(top, f'{number}{"s" if staged else ""}')
                 way = Installation(meson, source, root, names, staged)
-                check_files(way, version)
+                check_files(way, source, version)
                 check_variables(way, version)
                 if not staged:
                     check_outside_program(way, top, version)
