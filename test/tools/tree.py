@@ -169,18 +169,21 @@ def tracked_files(source):
     return found
 
 
-# Licence texts, prose, which is shown to readers as it is, and what a fuzzer
-# has found, by the sum of its bytes.
-WITHOUT_SPDX = ['LICENSE', '*.md', '[0-9a-f]' * 40]
+# Licence texts, prose, which is shown to readers as it is, files whose form
+# leaves no place for it, and what a fuzzer has found, by the sum of its bytes.
+WITHOUT_SPDX = ['LICENSE', '*.md', '*.abi', 'debian/changelog',
+                'debian/copyright', 'debian/source/format',
+                '[0-9a-f]' * 40]
 
 
 def check_spdx(source):
     problems = []
     for path in tracked_files(source):
-        name = os.path.basename(path)
-        if any(fnmatch.fnmatch(name, pattern) for pattern in WITHOUT_SPDX):
+        name = os.path.relpath(path, source)
+        if any(fnmatch.fnmatch(known, pattern) for pattern in WITHOUT_SPDX
+               for known in (name, os.path.basename(path))):
             continue
-        example = os.path.relpath(path, source).startswith('doc/examples/')
+        example = name.startswith('doc/examples/')
         wanted = 'MIT' if example else 'LGPL-2.1-or-later'
         with open(path, errors='replace') as file:
             head = [file.readline() for _ in range(2)]

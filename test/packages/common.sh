@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Sourced by the flows. $SOURCE is the source tree; $WORK is shared by the flows
+# of one run, which build upon each other: tarball, deb_build, all others.
+set -eu
+umask 022
+
+SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
+WORK=${IOQ_PACKAGES_DIR:-$SOURCE/build/packages}
+VERSION=$(sed -n "s/^  version: '\([0-9.]*\)'.*/\1/p" "$SOURCE/meson.build")
+FLOW=$(basename "$0" .sh)
+TARBALL=$WORK/libioq-$VERSION.tar.xz
+DEBS=$WORK/debs
+RPMS=$WORK/rpms
+
+# A few requests of the long tests: what is tested here is the packages.
+export IOQ_TEST_REQUESTS="${IOQ_TEST_REQUESTS:-2000}"
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+PATH=$PATH:/usr/sbin:/sbin
+
+fail() {
+    printf '%s: %s\n' "$FLOW" "$*" >&2
+    exit 1
+}
+
+skip() {
+    printf 'skipped: %s\n' "$*"
+    [ "${IOQ_TEST_NO_SKIP:-0}" = 1 ] && exit 1
+    exit 77
+}
+
+need_root() {
+    [ "$(id -u)" = 0 ] || skip "needs root: it $*"
+}
+
+need_tool() {
+    for tool; do
+        command -v "$tool" >/dev/null || skip "no $tool here"
+    done
+}
+
+# What an earlier flow has made.
+need_made() {
+    [ -e "$1" ] || fail "no $1: run the flow that makes it first"
+}
+
+say() {
+    printf -- '-- %s\n' "$*"
+}
+
+# A folder of this flow's own, new and empty: $HERE.
+mkdir -p "$WORK"
+HERE=$WORK/$FLOW
+rm -rf "$HERE"
+mkdir "$HERE"
+
+# Runs every installed test below $1 that is on the kinds of place that follow,
+# with ginsttest-runner. Some must pass, none may fail.
+run_installed_tests() {
+    folder=$1
+    shift
+    for kind; do
+        (cd "$HERE" && ginsttest-runner --tap -d "$folder" "libioq/$kind/") \
+            >"$HERE/$kind.tap" 2>"$HERE/$kind.err" || {
+            grep '^not ok' "$HERE/$kind.tap"
+            tail -n 40 "$HERE/$kind.err"
+            fail "installed tests failed on $kind"
+        }
+        grep '^ok .*SKIP' "$HERE/$kind.tap" >"$HERE/$kind.skipped" || true
+        printf '%s: %s installed tests, %s of them skipped\n' "$kind" \
+            "$(grep -c '^ok ' "$HERE/$kind.tap")" \
+            "$(wc -l <"$HERE/$kind.skipped")"
+    done
+    cat "$HERE"/*.tap | grep '^ok ' | grep -qv SKIP ||
+        fail "no installed test ran"
+}

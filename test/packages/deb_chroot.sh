@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A Debian of its own, new and minimal: autopkgtest builds in it from the source
+# package alone, with what Build-Depends names, and tests; once more as a plain
+# user with the packages that were made before; piuparts.
+. "$(dirname "$0")/common.sh"
+need_root "makes a chroot"
+need_tool debootstrap autopkgtest piuparts
+need_made "$DEBS/1"
+
+SUITE=$(. /etc/os-release && echo "$VERSION_CODENAME")
+MIRROR=$(grep -rhoE '(https?|file):/[^ ]*/debian/?( |$)' /etc/apt/sources.list \
+    /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ')
+MIRROR=${MIRROR:-http://deb.debian.org/debian}
+CHROOT=$HERE/chroot
+clean_up() {
+    for mounted in $(findmnt -rn -o TARGET | grep "^$HERE/" | sort -r); do
+        umount -l "$mounted" || true
+    done
+    rm -rf "$CHROOT" "$HERE/base.tar"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+# autopkgtest: 0 is passed, 2 is passed with some skipped, which the isolation
+# of a chroot explains; the summary must have a PASS.
+autopkgtest_here() {
+    name=$1
+    shift
+    status=0
+    nice autopkgtest --output-dir "$HERE/$name" "$@" \
+        -- chroot "$CHROOT" >"$HERE/$name.log" 2>&1 || status=$?
+    case $status in
+    0 | 2) ;;
+    *)
+        tail -n 80 "$HERE/$name.log"
+        fail "autopkgtest: status $status"
+        ;;
+    esac
+    cat "$HERE/$name/summary"
+    for test in build installed-tests; do
+        grep -q "^$test *PASS" "$HERE/$name/summary" || fail "$test did not pass"
+    done
+}
+
+say "debootstrap $SUITE, or what an earlier run left of it"
+BASE=${IOQ_CHROOT_TAR:-/var/tmp/libioq-$SUITE-$(dpkg --print-architecture).tar}
+if [ ! -e "$BASE" ] || [ -n "$(find "$BASE" -mtime +7)" ]; then
+    debootstrap --variant=minbase "$SUITE" "$CHROOT" "$MIRROR" >"$HERE/base.log" \
+        2>&1 || { tail -n 20 "$HERE/base.log"; fail "debootstrap"; }
+    chroot "$CHROOT" apt-get clean
+    tar -C "$CHROOT" --one-file-system -cf "$BASE.$$" .
+    mv "$BASE.$$" "$BASE"
+    rm -rf "$CHROOT"
+fi
+mkdir "$CHROOT"
+tar -C "$CHROOT" -xf "$BASE"
+echo "deb $MIRROR $SUITE main" >"$CHROOT/etc/apt/sources.list"
+echo 'force-unsafe-io' >"$CHROOT/etc/dpkg/dpkg.cfg.d/ci"
+
+cp -r "$DEBS/1" "$HERE/debs"
+say "autopkgtest, built in the chroot from the source package alone"
+autopkgtest_here from-source "$HERE"/debs/*.dsc
+
+say "autopkgtest, the packages of this run, as a plain user"
+chroot "$CHROOT" useradd -m tester
+autopkgtest_here as-user --user tester "$HERE"/debs/libioq*.deb "$HERE"/debs/*.dsc
+
+say "piuparts"
+nice piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
+    --warn-on-leftovers-after-purge "$HERE"/debs/libioq1_*.deb \
+    "$HERE"/debs/libioq-dev_*.deb "$HERE"/debs/libioq-tests_*.deb \
+    >"$HERE/piuparts.log" 2>&1 || {
+    tail -n 60 "$HERE/piuparts.log"
+    fail "piuparts"
+}
+tail -n 1 "$HERE/piuparts.log"
