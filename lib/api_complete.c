@@ -295,6 +295,9 @@ static int drain_once(struct ioq_handle *handle, int64_t until)
         sleep_on_fd(handle, until);
     ioq__handle_enter(handle);
     end_sleep(handle);
+    /* If the time is over, nobody else tells of what was cleared above. */
+    if (sleeps && handle->done.at.count > 0)
+        ioq__handle_signal(handle);
     ioq__handle_leave(handle);
     return out;
 }

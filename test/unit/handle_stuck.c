@@ -206,6 +206,23 @@ START_TEST(drain_returns_at_its_deadline)
 }
 END_TEST
 
+/* Whenever that is: also between two looks at the clock. */
+START_TEST(drain_tells_of_what_it_leaves)
+{
+    int64_t ns;
+
+    start();
+    write_n(2);
+    ck_assert_int_eq(ioq_handle_submit(hx), 2);
+    sk_complete_at(0);
+    for (ns = 0; ns < 20000; ns += 10) {
+        ck_assert_int_eq(ioq_handle_drain(hx, ns), 1);
+        if (!readable())
+            ck_abort_msg("unreadable after %d ns", (int)ns);
+    }
+}
+END_TEST
+
 START_TEST(what_never_completes_holds_its_file_and_no_more)
 {
     struct ioq_completion done;
@@ -451,6 +468,7 @@ int main(void)
                         DEPTH);
     tcase_add_test(tcase, a_context_that_is_gone_loses_no_request);
     tcase_add_test(tcase, drain_returns_at_its_deadline);
+    tcase_add_test(tcase, drain_tells_of_what_it_leaves);
     tcase_add_test(tcase, what_never_completes_holds_its_file_and_no_more);
     tcase_add_test(tcase, close_waits_for_what_is_in_flight);
     tcase_add_test(tcase, what_waits_for_room_can_be_cancelled);
