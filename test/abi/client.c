@@ -177,11 +177,26 @@ START_TEST(the_library_calls_no_function_of_the_emulator)
 }
 END_TEST
 
+static bool has_linux_aio(void)
+{
+    bool has;
+    IOQueue ioq;
+
+    ioq_init(&ioq, STDIN_FILENO, 1);
+    has = ioq_submit(&ioq) == 0;
+    ioq_cleanup(&ioq);
+    return has;
+}
+
 int main(void)
 {
-    Suite *suite = suite_create("client");
-    TCase *tcase = tcase_create("all");
+    Suite *suite;
+    TCase *tcase;
 
+    if (!has_linux_aio())
+        return skip_all("Linux AIO is not available");
+    suite = suite_create("client");
+    tcase = tcase_create("all");
     tcase_add_test(tcase, a_device_of_2013_does_its_io);
     tcase_add_test(tcase, the_library_calls_no_function_of_the_emulator);
     suite_add_tcase(suite, tcase);
