@@ -55,14 +55,14 @@ grep -q BIND_NOW "$HERE/dynamic" || fail "no BIND_NOW"
 grep -E 'RPATH|RUNPATH' "$HERE/dynamic" && fail "a run path"
 
 say "in other surroundings: path, umask, time zone, locale, number of jobs"
-unpack "$HERE/second/elsewhere and deeper" 1
+second=$HERE/second/elsewhere/and/deeper
+unpack "$second" 1
 (
     umask 002
     export TZ=Pacific/Kiritimati LC_ALL=C DEB_BUILD_OPTIONS='nocheck parallel=1'
     export HOME=/nonexistent
-    package "$HERE/second" -b
+    package "$second" -b
 )
-second="$HERE/second/elsewhere and deeper"
 for file in "$HERE"/first/*.deb; do
     cmp "$file" "$second/$(basename "$file")" || fail "not the same bytes"
 done

@@ -58,6 +58,9 @@ tar -C "$CHROOT" -xf "$BASE"
 echo "deb $MIRROR $SUITE main" >"$CHROOT/etc/apt/sources.list"
 echo 'force-unsafe-io' >"$CHROOT/etc/dpkg/dpkg.cfg.d/ci"
 
+# As the builders of Debian have it; findmnt and sysctls are asked of it.
+mount -t proc proc "$CHROOT/proc"
+
 cp -r "$DEBS/1" "$HERE/debs"
 say "autopkgtest, built in the chroot from the source package alone"
 autopkgtest_here from-source "$HERE"/debs/*.dsc
