@@ -6,6 +6,7 @@
 #include "error.h"
 #include "export.h"
 #include "sys_eventfd.h"
+#include "sys_seccomp.h"
 #include "worker.h"
 
 const struct ioq__engine_ops *const ioq__engines[] = {
@@ -25,28 +26,64 @@ static const char *const names[] = {
 };
 #define NAMES ((int)(sizeof(names) / sizeof(names[0])))
 
+static const struct ioq__engine_ops *find(enum ioq_engine id)
+{
+    int i;
+
+    for (i = 0; ioq__engines[i]; i++)
+        if (ioq__engines[i]->id == id)
+            return ioq__engines[i];
+    return NULL;
+}
+
+static int open_one(enum ioq_engine id, const struct ioq__engine_params *params,
+                    const struct ioq__engine_ops **ret_ops,
+                    struct ioq__engine **ret_engine)
+{
+    const struct ioq__engine_ops *ops = find(id);
+    int rc;
+
+    if (!ops)
+        return ioq__fail(-ENOSYS, "libioq was built without the %s engine",
+                         names[id]);
+    rc = ops->open(params, ret_engine);
+    if (rc == 0)
+        *ret_ops = ops;
+    return rc;
+}
+
+/*
+ * The fastest first. Filters that forbid io_uring are common, and some kill who
+ * asks for it; so under a filter it is not even asked for.
+ */
+static int open_best(const struct ioq__engine_params *params,
+                     const struct ioq__engine_ops **ret_ops,
+                     struct ioq__engine **ret_engine)
+{
+    int rc = -ENOSYS;
+
+    /* No other engine has those, so its own error is the one that counts. */
+    if (params->flags & (IOQ_OPT_SQPOLL | IOQ_OPT_IOPOLL))
+        return open_one(IOQ_ENGINE_URING, params, ret_ops, ret_engine);
+    if (!ioq__sys_is_filtered())
+        rc = open_one(IOQ_ENGINE_URING, params, ret_ops, ret_engine);
+    if (rc < 0)
+        rc = open_one(IOQ_ENGINE_AIO, params, ret_ops, ret_engine);
+    if (rc < 0)
+        rc = open_one(IOQ_ENGINE_THREADS, params, ret_ops, ret_engine);
+    return rc;
+}
+
 int ioq__engine_open(enum ioq_engine which,
                      const struct ioq__engine_params *params,
                      const struct ioq__engine_ops **ret_ops,
                      struct ioq__engine **ret_engine)
 {
-    int rc = -ENOSYS, i;
-
     if ((int)which < 0 || (int)which >= NAMES)
         return ioq__fail(-EINVAL, "there is no engine %d", (int)which);
-    ioq__fail(rc, "libioq was built without the %s engine", names[which]);
-    for (i = 0; ioq__engines[i]; i++) {
-        const struct ioq__engine_ops *ops = ioq__engines[i];
-
-        if (which != IOQ_ENGINE_AUTO && which != ops->id)
-            continue;
-        rc = ops->open(params, ret_engine);
-        if (rc == 0) {
-            *ret_ops = ops;
-            return 0;
-        }
-    }
-    return rc;
+    if (which == IOQ_ENGINE_AUTO)
+        return open_best(params, ret_ops, ret_engine);
+    return open_one(which, params, ret_ops, ret_engine);
 }
 
 enum ioq__route ioq__engine_route(struct ioq__request *request, bool nowait)

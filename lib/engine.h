@@ -105,7 +105,7 @@ struct ioq__engine_ops {
  */
 enum ioq__route ioq__engine_route(struct ioq__request *request, bool nowait);
 
-/* The engines that were built, best first; NULL ends them. */
+/* The engines that were built; NULL ends them. */
 extern const struct ioq__engine_ops *const ioq__engines[];
 
 extern const struct ioq__engine_ops ioq__engine_aio;
@@ -113,8 +113,9 @@ extern const struct ioq__engine_ops ioq__engine_threads;
 extern const struct ioq__engine_ops ioq__engine_uring; /* if it was built */
 
 /*
- * Opens the engine that was asked for; for IOQ_ENGINE_AUTO, the first that
- * comes up. Never touches another. Returns 0 or -errno, with the words kept.
+ * Opens the engine that was asked for, and touches no other; for
+ * IOQ_ENGINE_AUTO, the best that comes up. Returns 0 or -errno, with the words
+ * kept.
  */
 int ioq__engine_open(enum ioq_engine which,
                      const struct ioq__engine_params *params,

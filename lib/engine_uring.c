@@ -42,6 +42,21 @@ struct ioq__engine {
     uint64_t submits, fetches, retries;
 };
 
+static int forbidden(int rc)
+{
+    long long disabled = ioq__read_number("/proc/sys/kernel/io_uring_disabled");
+
+    if (disabled > 0)
+        return ioq__fail(
+            rc,
+            "io_uring: kernel.io_uring_disabled is %lld; set it to "
+            "0%s with sysctl, or use another engine",
+            disabled, disabled == 1 ? ", or join kernel.io_uring_group," : "");
+    return ioq__fail(rc,
+                     "io_uring: a seccomp filter or security module forbids "
+                     "it; allow it there, or use another engine");
+}
+
 static int explain(int rc, unsigned int depth)
 {
     switch (rc) {
@@ -49,19 +64,15 @@ static int explain(int rc, unsigned int depth)
         return ioq__fail(rc, "io_uring: this kernel or sandbox has none, or "
                              "none of Linux 5.6; use another engine");
     case -EPERM:
-        return ioq__fail(
-            rc,
-            "io_uring: forbidden, by kernel.io_uring_disabled "
-            "(%lld) or by a seccomp filter; allow it or use "
-            "another engine",
-            ioq__read_number("/proc/sys/kernel/io_uring_disabled"));
+    case -EACCES:
+        return forbidden(rc);
     case -ENOMEM:
         return ioq__fail(rc,
-                         "io_uring: no memory for depth %u; see "
-                         "RLIMIT_MEMLOCK",
+                         "io_uring: no memory for depth %u; raise "
+                         "RLIMIT_MEMLOCK or ask for less",
                          depth);
     case -EMFILE:
-        return ioq__fail(rc, "io_uring: no file descriptor left; see "
+        return ioq__fail(rc, "io_uring: no file descriptor left; raise "
                              "RLIMIT_NOFILE");
     default:
         return ioq__fail(rc, "io_uring: %s", strerror(-rc));

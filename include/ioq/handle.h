@@ -53,7 +53,14 @@ extern "C" {
 
 struct ioq_handle;
 
-/** What carries the requests. Since 1.1. */
+/**
+ * What carries the requests. IOQ_ENGINE_AUTO tries io_uring, Linux AIO and
+ * threads, in this order, until one comes up; but where a seccomp filter
+ * watches the calling thread, it leaves io_uring alone, as many filters kill
+ * for that. IOQ_OPT_SQPOLL and IOQ_OPT_IOPOLL stand for io_uring. Any other
+ * value is that engine or none. doc/engines.md lists the system calls of each.
+ * Since 1.1.
+ */
 enum ioq_engine {
     IOQ_ENGINE_AUTO = 0,    /**< the best one that this system allows */
     IOQ_ENGINE_AIO = 1,     /**< Linux AIO, with workers for what would sleep */
@@ -212,7 +219,8 @@ struct ioq_stats {
  * alone:
  *   -EINVAL  an option is unknown or out of range
  *   -E2BIG   options come from a newer version, and use what this one lacks
- *   -EAGAIN  Linux AIO: depth exceeds what is left of fs.aio-max-nr
+ *   -EAGAIN  Linux AIO: depth exceeds what is left of fs.aio-max-nr; threads:
+ *            none can be started
  *   -ENOSYS, -EPERM  the engine does not exist here, or is forbidden
  *   -EMFILE, -ENFILE  no file descriptor left
  *   -ENOMEM  no memory
