@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the io_uring engine makes of each answer to its system call. The linker
+ * puts these functions before liburing's; the ring behind them is real.
+ */
+#include <check.h>
+#include <errno.h>
+#include <ioq/handle.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../support/runner.h"
+
+#define SECOND INT64_C(1000000000)
+#define BLOCK 512u
+#define COUNT 16u
+
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_io_uring_queue_init_params(unsigned int entries,
+                                      struct io_uring *ring,
+                                      struct io_uring_params *params);
+int __wrap_io_uring_queue_init_params(unsigned int entries,
+                                      struct io_uring *ring,
+                                      struct io_uring_params *params);
+struct io_uring_probe *__real_io_uring_get_probe_ring(struct io_uring *ring);
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring);
+
+static struct {
+    int error;          /* what the next calls return */
+    unsigned int times; /* how many of them */
+    bool after;         /* once the kernel has taken the batch */
+    unsigned int most;  /* entries that the kernel takes; 0 for all */
+    unsigned int calls;
+    uint32_t refused_flags; /* of the set-up */
+    int lacking;            /* an opcode; 0 for none */
+} script;
+
+/* The kernel stops in the middle: it sees a part of the batch only. */
+static int submit_part(struct io_uring *ring)
+{
+    unsigned int tail = ring->sq.sqe_tail, head = *ring->sq.khead;
+    int rc;
+
+    if (tail - head <= script.most)
+        return __real_io_uring_submit(ring);
+    ring->sq.sqe_tail = head + script.most;
+    rc = __real_io_uring_submit(ring);
+    ring->sq.sqe_tail = tail;
+    return rc;
+}
+
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+    script.calls++;
+    if (script.times > 0) {
+        script.times--;
+        if (script.after)
+            __real_io_uring_submit(ring);
+        return script.error;
+    }
+    return script.most ? submit_part(ring) : __real_io_uring_submit(ring);
+}
+
+int __wrap_io_uring_queue_init_params(unsigned int entries,
+                                      struct io_uring *ring,
+                                      struct io_uring_params *params)
+{
+    if (params->flags & script.refused_flags)
+        return -EINVAL;
+    return __real_io_uring_queue_init_params(entries, ring, params);
+}
+
+struct io_uring_probe *__wrap_io_uring_get_probe_ring(struct io_uring *ring)
+{
+    struct io_uring_probe *probe = __real_io_uring_get_probe_ring(ring);
+
+    if (probe && script.lacking)
+        probe->ops[script.lacking].flags = 0;
+    return probe;
+}
+
+static struct ioq_handle *handle;
+static FILE *file;
+static char buffers[COUNT][BLOCK];
+
+static void open_handle(uint32_t flags)
+{
+    struct ioq_options options = IOQ_OPTIONS_INIT;
+    int rc;
+
+    options.engine = IOQ_ENGINE_URING;
+    options.depth = COUNT;
+    options.flags = flags;
+    rc = ioq_handle_open(&options, &handle);
+    ck_assert_msg(rc == 0, "open: %d, %s", rc, ioq_last_error());
+    ck_assert_int_eq(ioq_handle_attach(handle, fileno(file), 0), 0);
+}
+
+static void set_up(void)
+{
+    unsigned int i;
+
+    memset(&script, 0, sizeof(script));
+    handle = NULL;
+    file = tmpfile();
+    ck_assert_ptr_nonnull(file);
+    for (i = 0; i < COUNT; i++) {
+        memset(buffers[i], 'a' + (int)i, BLOCK);
+        ck_assert_int_eq(
+            pwrite(fileno(file), buffers[i], BLOCK, (off_t)i * BLOCK), BLOCK);
+    }
+}
+
+static void tear_down(void)
+{
+    ioq_handle_close(handle);
+    fclose(file);
+}
+
+static void submit_reads(void)
+{
+    uintptr_t i;
+
+    memset(buffers, 0, sizeof(buffers));
+    for (i = 0; i < COUNT; i++)
+        ck_assert_int_eq(ioq_handle_read(handle, 0, buffers[i], BLOCK,
+                                         (int64_t)(i * BLOCK), 0, (void *)i),
+                         0);
+    ck_assert_int_eq(ioq_handle_submit(handle), COUNT);
+}
+
+/* Each once, with its own bytes. */
+static void check_reads(void)
+{
+    struct ioq_completion done[COUNT + 1];
+    unsigned int seen = 0, i;
+    int n = ioq_handle_wait(handle, done, COUNT, COUNT + 1, 20 * SECOND);
+
+    ck_assert_int_eq(n, COUNT);
+    for (i = 0; i < COUNT; i++) {
+        uintptr_t number = (uintptr_t)done[i].user_data;
+
+        ck_assert_int_eq(done[i].result, BLOCK);
+        ck_assert_int_eq(buffers[number][BLOCK - 1], 'a' + (int)number);
+        seen |= 1u << number;
+    }
+    ck_assert_uint_eq(seen, (1u << COUNT) - 1);
+    ck_assert_int_eq(ioq_handle_reap(handle, done, COUNT + 1), 0);
+}
+
+static struct ioq_stats stats(void)
+{
+    struct ioq_stats counters = {.size = sizeof(counters)};
+
+    ck_assert_int_eq(ioq_handle_stats(handle, &counters), 0);
+    return counters;
+}
+
+START_TEST(one_call_for_a_batch)
+{
+    open_handle(0);
+    submit_reads();
+    check_reads();
+    ck_assert_uint_eq(script.calls, 1);
+    ck_assert_uint_eq(stats().kernel_submits, 1);
+}
+END_TEST
+
+/* P50: what the call did not take is neither lost nor stranded. */
+START_TEST(nothing_in_flight_and_no_room)
+{
+    static const int errors[] = {-EAGAIN, -EBUSY, -ENOMEM, -EINTR, -EPERM};
+    unsigned int i;
+
+    open_handle(0);
+    for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        script.error = errors[i];
+        script.times = 10;
+        submit_reads();
+        check_reads();
+        script.times = 0;
+        submit_reads();
+        check_reads();
+    }
+}
+END_TEST
+
+/* P49: a call that was interrupted may have done its work. */
+START_TEST(interrupted_after_the_fact)
+{
+    open_handle(0);
+    script.error = -EINTR;
+    script.times = 1;
+    script.after = true;
+    submit_reads();
+    check_reads();
+    ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], COUNT);
+}
+END_TEST
+
+/* P1, P44, P51: the kernel takes a part of the batch, of every size. */
+START_TEST(part_of_a_batch)
+{
+    unsigned int most;
+
+    open_handle(0);
+    for (most = 1; most < COUNT; most++) {
+        script.most = most;
+        submit_reads();
+        check_reads();
+    }
+    /* What is left over goes to the kernel with the next completions. */
+    ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], COUNT * (COUNT - 1));
+}
+END_TEST
+
+/* Flags that are optional are left out where the kernel is older. */
+START_TEST(old_kernel_lacks_flags)
+{
+    script.refused_flags = IORING_SETUP_SUBMIT_ALL;
+    open_handle(0);
+    submit_reads();
+    check_reads();
+}
+END_TEST
+
+START_TEST(old_kernel_lacks_operations)
+{
+    struct ioq_options options = IOQ_OPTIONS_INIT;
+
+    options.engine = IOQ_ENGINE_URING;
+    script.lacking = IORING_OP_READ;
+    ck_assert_int_eq(ioq_handle_open(&options, &handle), -ENOSYS);
+    ck_assert_ptr_nonnull(strstr(ioq_last_error(), "another engine"));
+    script.lacking = IORING_OP_URING_CMD;
+    open_handle(0);
+    submit_reads();
+    check_reads();
+}
+END_TEST
+
+/* With notification off the fd does not tell, but waiting works (P52). */
+START_TEST(wait_and_drain_without_notification)
+{
+    uint32_t flags;
+
+    for (flags = 0; flags <= IOQ_OPT_SHARED; flags += IOQ_OPT_SHARED) {
+        struct ioq_completion done[COUNT];
+
+        ioq_handle_close(handle);
+        open_handle(flags);
+        ck_assert_int_eq(ioq_handle_set_notify(handle, 0), 0);
+        submit_reads();
+        check_reads();
+        submit_reads();
+        ck_assert_int_eq(ioq_handle_drain(handle, 20 * SECOND), 0);
+        ck_assert_int_eq(ioq_handle_reap(handle, done, COUNT), COUNT);
+    }
+}
+END_TEST
+
+/* P52: switched off and on again, the fd tells of what ended meanwhile. */
+START_TEST(no_stall_when_switched)
+{
+    struct pollfd fd = {.events = POLLIN};
+    struct ioq_completion done[COUNT];
+    unsigned int round, out;
+    int n;
+
+    open_handle(0);
+    fd.fd = ioq_handle_fd(handle);
+    for (round = 0; round < 20000; round++) {
+        ck_assert_int_eq(ioq_handle_set_notify(handle, 0), 0);
+        for (out = 0; out < 4; out++)
+            ck_assert_int_eq(ioq_handle_read(handle, 0, buffers[out], BLOCK,
+                                             out * BLOCK, 0, NULL),
+                             0);
+        ck_assert_int_eq(ioq_handle_submit(handle), 4);
+        ck_assert_int_eq(ioq_handle_set_notify(handle, 1), 0);
+        while (out > 0) {
+            ck_assert_msg(poll(&fd, 1, 20000) == 1, "round %u stalls", round);
+            n = ioq_handle_reap(handle, done, COUNT);
+            ck_assert_int_ge(n, 0);
+            out -= (unsigned int)n;
+        }
+    }
+}
+END_TEST
+
+/* The child closes, and the parent's ring goes on. */
+START_TEST(child_leaves_the_ring_alone)
+{
+    struct iovec memory = {buffers, sizeof(buffers)};
+    int status;
+    pid_t child;
+
+    open_handle(0);
+    ck_assert_int_eq(ioq_handle_register_memory(handle, &memory, 1), 0);
+    submit_reads();
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        int rc = ioq_handle_submit(handle);
+
+        ioq_handle_close(handle);
+        _exit(rc == -ECHILD ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    check_reads();
+    submit_reads();
+    check_reads();
+}
+END_TEST
+
+START_TEST(kernel_thread_submits)
+{
+    unsigned int i;
+
+    open_handle(IOQ_OPT_SQPOLL);
+    for (i = 0; i < 100; i++) {
+        submit_reads();
+        check_reads();
+    }
+}
+END_TEST
+
+/* Not every device can be polled; what cannot be is done all the same. */
+START_TEST(polled_completions)
+{
+    open_handle(IOQ_OPT_IOPOLL);
+    submit_reads();
+    check_reads();
+    ck_assert_int_eq(ioq_handle_flush(handle, 0, 0, NULL), 0);
+    ck_assert_int_eq(ioq_handle_drain(handle, 20 * SECOND), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("uring");
+    TCase *tcase = tcase_create("answers");
+
+    if (ioq_engine_available(IOQ_ENGINE_URING) < 0)
+        return skip_all(ioq_last_error());
+    tcase_set_timeout(tcase, 100);
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, one_call_for_a_batch);
+    tcase_add_test(tcase, nothing_in_flight_and_no_room);
+    tcase_add_test(tcase, interrupted_after_the_fact);
+    tcase_add_test(tcase, part_of_a_batch);
+    tcase_add_test(tcase, old_kernel_lacks_flags);
+    tcase_add_test(tcase, old_kernel_lacks_operations);
+    tcase_add_test(tcase, wait_and_drain_without_notification);
+    tcase_add_test(tcase, no_stall_when_switched);
+    tcase_add_test(tcase, child_leaves_the_ring_alone);
+    tcase_add_test(tcase, kernel_thread_submits);
+    tcase_add_test(tcase, polled_completions);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
