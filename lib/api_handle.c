@@ -17,7 +17,6 @@
 
 #define DEPTH_DEFAULT 128u
 #define DEPTH_MAX 65536u
-#define BATCH_DEFAULT 16u
 #define WORKERS_DEFAULT 4u
 #define SEGMENTS_DEFAULT 128u
 #define SEGMENTS_MAX 65536u
@@ -62,9 +61,6 @@ static int read_options(const struct ioq_options *given,
         return ioq__fail(-EINVAL, "unknown option flags 0x%x",
                          options.flags & ~OPTIONS_KNOWN);
     rc = set_default(&options.depth, DEPTH_DEFAULT, DEPTH_MAX, "depth");
-    if (rc == 0)
-        rc = set_default(&options.max_batch, BATCH_DEFAULT, UINT32_MAX,
-                         "max_batch");
     if (rc == 0)
         rc = set_default(&options.workers, WORKERS_DEFAULT, IOQ__WORKERS_MAX,
                          "workers");

@@ -20,7 +20,7 @@ struct ioq__workers;
 
 struct ioq__engine_params {
     unsigned int depth;     /* requests in flight at most */
-    unsigned int max_batch; /* of them in one system call */
+    unsigned int max_batch; /* of them in one system call; 0: as is best */
     unsigned int files;     /* attached at most */
     uint32_t flags;         /* IOQ_OPT_* */
     int event_fd;           /* to be signalled for each completion */

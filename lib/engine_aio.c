@@ -17,6 +17,9 @@
 /* How many iocbs are handed over from the stack at a time. */
 #define CHUNK 64u
 
+/* See doc/architecture.md. */
+#define BATCH_DEFAULT 16u
+
 struct rejected {
     struct ioq__request *request;
     int error;
@@ -77,7 +80,9 @@ static int aio_open(const struct ioq__engine_params *params,
         return ioq__fail(-ENOMEM, "no memory");
     engine->event_fd = params->event_fd;
     engine->never_block = params->flags & IOQ_OPT_NEVER_BLOCK;
-    engine->max_batch = params->max_batch < CHUNK ? params->max_batch : CHUNK;
+    engine->max_batch = params->max_batch ? params->max_batch : BATCH_DEFAULT;
+    if (engine->max_batch > CHUNK)
+        engine->max_batch = CHUNK;
     engine->iocbs = calloc(params->depth, sizeof(*engine->iocbs));
     engine->rejected = calloc(params->depth, sizeof(*engine->rejected));
     if (engine->iocbs && engine->rejected)

@@ -183,7 +183,7 @@ static int uring_open(const struct ioq__engine_params *params,
     if (!engine)
         return ioq__fail(-ENOMEM, "no memory");
     engine->event_fd = params->event_fd;
-    engine->max_batch = params->max_batch;
+    engine->max_batch = params->max_batch ? params->max_batch : UINT_MAX;
     engine->flags = params->flags;
     engine->fixed = calloc(params->files, sizeof(*engine->fixed));
     if (engine->fixed)

@@ -82,11 +82,12 @@ enum ioq_engine {
  * from IOQ_OPTIONS_INIT, so that members of later versions are 0.
  */
 struct ioq_options {
-    uint32_t size;         /**< sizeof(struct ioq_options) */
-    uint32_t engine;       /**< enum ioq_engine */
-    uint32_t depth;        /**< requests at a time; 128 by default */
-    uint32_t flags;        /**< IOQ_OPT_* */
-    uint32_t max_batch;    /**< requests in one system call; 16 by default */
+    uint32_t size;   /**< sizeof(struct ioq_options) */
+    uint32_t engine; /**< enum ioq_engine */
+    uint32_t depth;  /**< requests at a time; 128 by default */
+    uint32_t flags;  /**< IOQ_OPT_* */
+    /** requests in one system call; 16 by default, with io_uring all */
+    uint32_t max_batch;
     uint32_t workers;      /**< threads at most; 4 by default, 64 at most */
     uint32_t max_segments; /**< iovecs in one request; 128 by default */
     uint32_t reserved;     /**< 0 */
