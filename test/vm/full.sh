@@ -12,8 +12,8 @@ SERVER=$1 engine=$2
 
 need_vm
 [ "${IOQ_TEST_NAMESPACE:-0}" = 1 ] || skip "needs root and a mount namespace"
-truncate -s 24M "$folder/small"
-mkfs.ext4 -q -m 0 "$folder/small"
+truncate -s 16M "$folder/small"
+mkfs.ext4 -q -m 0 -O ^has_journal "$folder/small"
 mkdir "$folder/mnt"
 message=$(mount -o loop "$folder/small" "$folder/mnt" 2>&1) || skip "$message"
 trap 'umount -l "$folder/mnt"; clean_up' EXIT

@@ -30,17 +30,17 @@ make_initrd
 start_again
 start_guest writers.sh ioq.count=1000
 
-for files in 3 6 9 12; do
+for files in 2 4 6; do
     reach $files
     kill -KILL "$SERVER_PID"
     wait "$SERVER_PID" 2>/dev/null || true
     start_again
 done
 # One that may finish what it has begun.
-reach 15
+reach 8
 stop_server
 start_again
-reach 20
+reach 11
 kill -KILL "$GUEST_PID"
 wait "$GUEST_PID" 2>/dev/null || true
 GUEST_PID=''
@@ -59,4 +59,4 @@ e2fsck -fp "$folder/disk.img" >"$folder/fsck" 2>&1 || status=$?
     cat "$folder/fsck" >&2
     fail "e2fsck finds the file system damaged"
 }
-check_sums "$folder/disk.img" 20
+check_sums "$folder/disk.img" 11

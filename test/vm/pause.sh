@@ -20,8 +20,8 @@ need_vm
 truncate -s 64M "$folder/disk.img"
 make_initrd
 start_server --engine "$engine" --image "$folder/disk.img"
-start_guest writers.sh ioq.count=12
-wait_for 90 flushed 5 || fail "the guest does not write"
+start_guest writers.sh ioq.count=7
+wait_for 90 flushed 3 || fail "the guest does not write"
 
 kill -STOP "$GUEST_PID"
 kill -USR1 "$SERVER_PID"
@@ -35,7 +35,7 @@ sleep 0.3
 status=0
 e2fsck -fp "$folder/copy.img" >"$folder/fsck" 2>&1 || status=$?
 [ $status -le 1 ] || fail "e2fsck finds the copy damaged"
-check_sums "$folder/copy.img" 5
+check_sums "$folder/copy.img" 3
 
 kill -USR1 "$SERVER_PID"
 wait_for 10 server_said 'going on' || fail "the server does not go on"
@@ -43,4 +43,4 @@ kill -CONT "$GUEST_PID"
 finish_guest
 stop_server
 check_file_system "$folder/disk.img"
-check_sums "$folder/disk.img" 12
+check_sums "$folder/disk.img" 7
