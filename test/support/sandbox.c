@@ -14,6 +14,13 @@
 
 #define CALLS_MAX 128u
 
+/* There are no filters on 32-bit machines, which have neither of these. */
+#ifndef __LP64__
+#undef SYS_mmap
+#define SYS_mmap (-1)
+#define SYS_newfstatat (-1)
+#endif
+
 /* 64-bit machines have all of these; only x86-64 has the second group. */
 #define CALL(name)        \
     {                     \
