@@ -46,12 +46,12 @@ autopkgtest_here() {
 }
 
 say "debootstrap $SUITE, or what an earlier run left of it"
-BASE=${IOQ_CHROOT_TAR:-/var/tmp/libioq-$SUITE-$(dpkg --print-architecture).tar}
+BASE=${IOQ_CHROOT_TAR:-/var/tmp/libioq-$SUITE-$(dpkg --print-architecture).tgz}
 if [ ! -e "$BASE" ] || [ -n "$(find "$BASE" -mtime +7)" ]; then
     debootstrap --variant=minbase "$SUITE" "$CHROOT" "$MIRROR" >"$HERE/base.log" \
         2>&1 || { tail -n 20 "$HERE/base.log"; fail "debootstrap"; }
     chroot "$CHROOT" apt-get clean
-    tar -C "$CHROOT" --one-file-system -cf "$BASE.$$" .
+    tar -C "$CHROOT" --one-file-system -I "gzip -1" -cf "$BASE.$$" .
     mv "$BASE.$$" "$BASE"
     rm -rf "$CHROOT"
 fi
