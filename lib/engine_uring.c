@@ -274,12 +274,18 @@ static enum ioq__route uring_route(struct ioq__engine *engine,
     return IOQ__ROUTE_UNABLE;
 }
 
-/* Returns the number of the registered piece that holds buf, or -1. */
+/*
+ * Returns the number of the registered piece that holds buf, or -1. None holds
+ * an empty one: Linux 6.18 follows a null pointer when O_DIRECT on btrfs reads
+ * nothing into registered memory, and the process can not be ended any more.
+ */
 static int find_piece(const struct ioq__engine *engine, const struct iovec *buf)
 {
     unsigned int low = 0, high = engine->piece_count;
     uintptr_t at = (uintptr_t)buf->iov_base;
 
+    if (buf->iov_len == 0)
+        return -1;
     while (low < high) {
         unsigned int middle = low + (high - low) / 2;
         const struct iovec *piece = &engine->pieces[middle];
