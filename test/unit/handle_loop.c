@@ -270,6 +270,47 @@ START_TEST(a_slow_file_does_not_starve_the_others)
 }
 END_TEST
 
+static unsigned int largest, in_all;
+
+static int note_size(unsigned int count)
+{
+    in_all += count;
+    if (count > largest)
+        largest = count;
+    return (int)count;
+}
+
+/* P19: the batch has a bound of its own, whatever the depth. */
+START_TEST(a_large_batch_goes_to_the_kernel_in_pieces)
+{
+    static const struct {
+        uint32_t max_batch, largest;
+    } rows[] = {{0, 16}, {1, 1}, {5, 5}, {64, 64}, {1000, 64}};
+    unsigned int row, i;
+
+    for (row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
+        struct ioq_options options = IOQ_OPTIONS_INIT;
+
+        sf_reset(LENGTH);
+        sf_make_direct(BLOCK);
+        options.engine = IOQ_ENGINE_AIO;
+        options.depth = 128;
+        options.max_batch = rows[row].max_batch;
+        ck_assert_int_eq(ioq_handle_open(&options, &hx), 0);
+        ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
+        largest = in_all = 0;
+        sk.on_submit = note_size;
+        for (i = 0; i < 128; i++)
+            hx_read(hx_buf, BLOCK, 0);
+        ck_assert_int_eq(ioq_handle_submit(hx), 128);
+        ck_assert_uint_eq(in_all, 128);
+        ck_assert_uint_eq(largest, rows[row].largest);
+        ck_assert_int_eq(hx_results(128), 128 * BLOCK);
+        hx_teardown();
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -282,5 +323,6 @@ int main(void)
     tcase_add_test(tcase, signals_do_not_end_a_wait);
     tcase_add_test(tcase, a_worker_is_what_the_opener_was_and_blocks_signals);
     tcase_add_test(tcase, a_slow_file_does_not_starve_the_others);
+    tcase_add_test(tcase, a_large_batch_goes_to_the_kernel_in_pieces);
     return run_suite(suite);
 }

@@ -3,6 +3,9 @@
  * Flush, discard and write-zeroes: each way that the kernel refuses leads to
  * the next one, once; errors that are none of refusal are the result.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "handle_fixture.h"
 
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
@@ -288,6 +291,36 @@ START_TEST(nothing_is_done_for_no_bytes)
 }
 END_TEST
 
+static pthread_t owner;
+static atomic_uint by_owner, by_others;
+
+static int note_thread(int mode)
+{
+    (void)mode;
+    atomic_fetch_add(
+        pthread_equal(pthread_self(), owner) ? &by_owner : &by_others, 1);
+    return 0;
+}
+
+/* P38: what may sleep is a worker's, not the caller's of submit. */
+START_TEST(discards_and_zeroes_are_not_done_inside_submit)
+{
+    start(_i);
+    owner = pthread_self();
+    atomic_store(&by_owner, 0);
+    atomic_store(&by_others, 0);
+    sf.on_fallocate = note_thread;
+    ck_assert_int_eq(discard_now(0, 8 * BLOCK), 0);
+    ck_assert_int_eq(zero_now(0, 8 * BLOCK, 0), 0);
+    ck_assert_int_eq(zero_now(0, 8 * BLOCK, IOQ_F_MAY_UNMAP), 0);
+    ck_assert_uint_eq(atomic_load(&by_owner), 0);
+    ck_assert_uint_ge(atomic_load(&by_others), 3);
+    /* A flush sleeps in the kernel, which does it meanwhile. */
+    ck_assert_int_eq(flush_now(), 0);
+    ck_assert_uint_eq(sf.datasyncs, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -309,5 +342,7 @@ int main(void)
     tcase_add_loop_test(tcase, zeroes_beyond_the_end_of_a_device_fail, 0, 8);
     tcase_add_test(tcase, fua_is_a_flush_afterwards);
     tcase_add_loop_test(tcase, nothing_is_done_for_no_bytes, 0, 2);
+    tcase_add_loop_test(tcase, discards_and_zeroes_are_not_done_inside_submit,
+                        0, 2);
     return run_suite(suite);
 }
