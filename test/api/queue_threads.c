@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * "One thread at a time": several threads that keep to it, by a lock of their
- * own, may each do anything with a queue. Run under ThreadSanitizer, too, which
- * would notice memory of the library that the lock of the caller cannot cover.
+ * own, may each do anything with a queue; each with a queue of its own needs no
+ * lock. Run under ThreadSanitizer, too, which would notice memory of the
+ * library that the lock of the caller cannot cover, or that queues share.
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +106,135 @@ START_TEST(two_threads_may_reap_in_turn)
 }
 END_TEST
 
+static void *use_a_queue(void *opaque)
+{
+    struct rig *own = opaque;
+    int i, round, count = rounds(1000);
+
+    for (round = 1; round <= count; round++) {
+        for (i = 0; i < 8; i++)
+            rig_read(own, (long)i);
+        rig_submit(own);
+        rig_complete(own, 8);
+        rig_check(own, round, PLACE_BLOCK);
+    }
+    return opaque;
+}
+
+/* P30: "different queues are independent": no lock, and nothing in common. */
+START_TEST(each_thread_may_have_a_queue_of_its_own)
+{
+    static struct rig own[4];
+    pthread_t threads[4];
+    unsigned int i;
+
+    choose_ring(_i);
+    for (i = 0; i < 4; i++)
+        rig_open(&own[i], 8);
+    for (i = 0; i < 4; i++)
+        ck_assert_int_eq(
+            pthread_create(&threads[i], NULL, use_a_queue, &own[i]), 0);
+    for (i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        rig_close(&own[i]);
+    }
+}
+END_TEST
+
+static atomic_bool stop;
+
+static void *ring_the_bell(void *opaque)
+{
+    while (!atomic_load(&stop)) {
+        event_notifier_set(ioq_get_notifier(&rig.ioq));
+        sched_yield();
+    }
+    return opaque;
+}
+
+/* "Any thread may set or poll it", which costs a look and no more. */
+START_TEST(other_threads_may_set_the_notifier_while_one_reaps)
+{
+    int i, round, count = rounds(1000);
+    pthread_t bell;
+
+    choose_ring(_i);
+    atomic_store(&stop, false);
+    rig_open(&rig, 8);
+    ck_assert_int_eq(pthread_create(&bell, NULL, ring_the_bell, NULL), 0);
+    for (round = 1; round <= count; round++) {
+        for (i = 0; i < 8; i++)
+            rig_read(&rig, (long)i);
+        rig_submit(&rig);
+        rig_complete(&rig, 8);
+        rig_check(&rig, round, PLACE_BLOCK);
+    }
+    atomic_store(&stop, true);
+    pthread_join(bell, NULL);
+    rig_close(&rig);
+}
+END_TEST
+
+static void done_again(struct iocb *iocb, ssize_t ret, void *opaque)
+{
+    struct rig *own = opaque;
+
+    rig_done(iocb, ret, opaque);
+    if (!atomic_load(&stop)) {
+        rig_read(own, 0);
+        rig_submit(own);
+    }
+}
+
+/* Until it is told to stop, which it sees as it is woken. */
+static void *reap_until_told(void *opaque)
+{
+    struct rig *own = opaque;
+
+    while (!atomic_load(&stop)) {
+        rig_wait(own);
+        ioq_run_completion(&own->ioq, done_again, own);
+        atomic_fetch_add(&ended, 1);
+    }
+    return opaque;
+}
+
+/*
+ * P54: the reaper sleeps on the notifier, never in the context; it is woken,
+ * and joined, and then the queue may go with requests in flight.
+ */
+START_TEST(a_busy_reaper_is_woken_and_joined_before_cleanup)
+{
+    int i, round, count = rounds(100);
+    pthread_t reaper;
+
+    choose_ring(_i);
+    for (round = 0; round < count; round++) {
+        atomic_store(&stop, false);
+        atomic_store(&ended, 0);
+        rig_open(&rig, 16);
+        for (i = 0; i < 8; i++)
+            rig_read(&rig, 0);
+        rig_submit(&rig);
+        ck_assert_int_eq(pthread_create(&reaper, NULL, reap_until_told, &rig),
+                         0);
+        while (atomic_load(&ended) < 5)
+            sched_yield();
+        atomic_store(&stop, true);
+        event_notifier_set(ioq_get_notifier(&rig.ioq));
+        pthread_join(reaper, NULL);
+        rig_close(&rig);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create(place_kind());
 
     add_ring_test(tcase, two_threads_may_reap_in_turn);
+    add_ring_test(tcase, each_thread_may_have_a_queue_of_its_own);
+    add_ring_test(tcase, other_threads_may_set_the_notifier_while_one_reaps);
+    add_ring_test(tcase, a_busy_reaper_is_woken_and_joined_before_cleanup);
     return run_case("queue_threads", tcase);
 }
