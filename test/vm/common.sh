@@ -7,7 +7,7 @@ NAME=$(basename "$0" .sh)
 HERE=$(cd "${VM_SCRIPTS:-$(dirname "$0")}" && pwd)
 VM=${IOQ_VM_DIR:-$HERE/../../build/vm}
 PATH=$PATH:/usr/sbin:/sbin
-BOOT_SECONDS=${IOQ_VM_SECONDS:-150}
+BOOT_SECONDS=${IOQ_VM_SECONDS:-240}
 SERVER_PID='' GUEST_PID=''
 
 skip() {
@@ -18,7 +18,7 @@ skip() {
 
 fail() {
     printf '%s: %s\n' "$NAME" "$*" >&2
-    for log in console server; do
+    for log in console emulator server; do
         [ ! -f "$folder/$log" ] || {
             printf '== %s\n' "$log" >&2
             tail -n 60 "$folder/$log" >&2
@@ -96,7 +96,7 @@ start_server() {
     server_up() {
         [ -S "${SOCKET:-$folder/socket}" ] || ! kill -0 "$SERVER_PID"
     }
-    wait_for 20 server_up || fail "the server does not listen"
+    wait_for 120 server_up || fail "the server does not listen"
     kill -0 "$SERVER_PID" 2>/dev/null || {
         ! grep -q -e 'Function not implemented' -e 'not permitted' \
             -e 'without' "$folder/server" || skip "$(cat "$folder/server")"
@@ -129,6 +129,7 @@ start_guest() {
     disks=$(for socket in ${SOCKETS:-$folder/socket}; do
         disk_options "$socket"
     done)
+    : >"$folder/console.raw" # there is something to look at from now on
     # shellcheck disable=SC2086 # disks is words
     qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu qemu64 -smp 2 \
         -m 256 -object memory-backend-memfd,id=memory,size=256M,share=on \
@@ -136,12 +137,18 @@ start_guest() {
         -no-reboot -serial stdio -kernel "$VM/vmlinuz" \
         -initrd "$folder/initrd" -append "console=ttyS0 quiet panic=-1 \
 nokaslr mitigations=off no_timer_check ioq.script=$script $*" \
-        $disks </dev/null >"$folder/console.raw" 2>&1 &
+        $disks </dev/null >"$folder/console.raw" 2>"$folder/emulator" &
     GUEST_PID=$!
 }
 
 guest_said() {
     grep -q -- "$1" "$folder/console.raw"
+}
+
+# Whether the guest has flushed $1 files, or more. The line that says so may have
+# come in part only.
+guest_flushed() {
+    [ "$(grep -c "^sum .*$(printf '\r')\$" "$folder/console.raw")" -ge "$1" ]
 }
 
 guest_ended() {

@@ -13,12 +13,8 @@ start_again() {
     LD_PRELOAD=$slow start_server --engine "$engine" --image "$folder/disk.img"
 }
 
-flushed() {
-    [ "$(grep -c '^sum' "$folder/console.raw")" -ge "$1" ]
-}
-
 reach() {
-    wait_for 60 flushed "$1" || {
+    wait_for 120 guest_flushed "$1" || {
         read_console
         fail "the guest does not go on to file $1"
     }

@@ -26,14 +26,17 @@ expect_words 'No such file'
 "$server" --image "$folder/disk.img" --socket "$folder/socket" \
     --engine threads --stats >"$folder/out" 2>&1 &
 pid=$!
-tries=50
-until [ -S "$folder/socket" ]; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || fail "nobody listens"
-    sleep 0.1
-done
+wait_until() {
+    tries=1000
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || fail "waited too long: $*"
+        sleep 0.1
+    done
+}
+wait_until [ -S "$folder/socket" ]
 kill -USR1 $pid
-sleep 0.2
+wait_until grep -q '^paused' "$folder/out"
 kill -TERM $pid
 wait $pid || fail "exit status $?"
 pid=''
