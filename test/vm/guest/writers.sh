@@ -7,15 +7,23 @@ disk=/dev/vda
 
 mkfs.ext4 -q -b 4096 $disk
 mount $disk /mnt
-dd if=/dev/urandom of=/tmp/noise bs=4k count=64 2>/dev/null
+
+# Something else each time, so that a write that was lost shows.
+write_and_read() {
+    dd if=/dev/urandom of="/tmp/$1.new" bs=4k count=64 2>/dev/null
+    /bin/dd if="/tmp/$1.new" of="/mnt/$1" bs=4k oflag=direct conv=notrunc \
+        status=none &&
+        /bin/dd if="/mnt/$1" of="/tmp/$1" bs=64k iflag=direct status=none &&
+        cmp "/tmp/$1.new" "/tmp/$1"
+}
 
 # Two that go past the guest's cache, so that what is read is the disk's.
 endless() {
     while [ ! -e /tmp/enough ]; do
-        /bin/dd if=/tmp/noise of="/mnt/$1" bs=4k oflag=direct conv=notrunc \
-            status=none
-        /bin/dd if="/mnt/$1" of="/tmp/$1" bs=64k iflag=direct status=none
-        cmp /tmp/noise "/tmp/$1"
+        write_and_read "$1" || {
+            echo "wrong: $1"
+            return 1
+        }
     done
 }
 endless first &
