@@ -203,8 +203,10 @@ static inline unsigned int ioq_num_queued(IOQueue *ioq)
 /**
  * Calls completion for each request that has completed by now.
  *
- * Makes no system call on the usual path. Requests that complete while it runs
- * may be left to the next call; the notifier is readable then.
+ * Finds them without a system call on the usual path. If there are several, it
+ * sets the notifier while it runs, and clears it in the end: two system calls,
+ * however many there are. Requests that complete while it runs may be left to
+ * the next call; the notifier is readable then.
  *
  * May be called inside a completion function, and so may a nested event loop
  * that polls the notifier: requests that the outer call did not reach yet

@@ -14,6 +14,21 @@
 /* The library's calls of io_submit come through here, to be counted. */
 static unsigned int submits, refused;
 
+/* And all else that it may ask of the kernel while it reaps, likewise. */
+static unsigned int notifies;
+
+ssize_t read(int fd, void *buf, size_t count)
+{
+    notifies++;
+    return syscall(SYS_read, fd, buf, count);
+}
+
+ssize_t write(int fd, const void *buf, size_t count)
+{
+    notifies++;
+    return syscall(SYS_write, fd, buf, count);
+}
+
 int io_submit(io_context_t ctx, long count, struct iocb **iocbs)
 {
     long rc = syscall(SYS_io_submit, ctx, count, iocbs);
@@ -165,6 +180,34 @@ START_TEST(requests_submitted_while_others_run_all_complete_once)
 }
 END_TEST
 
+static unsigned int calls_to_reap(struct rig *rig, int count)
+{
+    unsigned int before;
+    int i;
+
+    for (i = 0; i < count; i++)
+        rig_read(rig, i);
+    rig_submit(rig);
+    wait_for_signals(rig, (uint64_t)count);
+    before = notifies;
+    ck_assert_int_eq(ioq_run_completion(&rig->ioq, rig_done, rig), count);
+    return notifies - before;
+}
+
+/* For a batch, two calls keep the notifier right for a nested loop. */
+START_TEST(reaping_costs_two_calls_at_most_however_many_there_are)
+{
+    struct rig rig;
+
+    choose_ring(_i);
+    rig_open(&rig, 64);
+    ck_assert_uint_eq(calls_to_reap(&rig, 1), 0);
+    ck_assert_uint_eq(calls_to_reap(&rig, 2), 2);
+    ck_assert_uint_eq(calls_to_reap(&rig, 64), 2);
+    rig_close(&rig);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create(place_kind());
@@ -175,5 +218,7 @@ int main(void)
     add_ring_test(tcase, one_call_reaps_600_completions);
     add_ring_test(tcase, a_put_beyond_the_depth_is_refused);
     add_ring_test(tcase, requests_submitted_while_others_run_all_complete_once);
+    add_ring_test(tcase,
+                  reaping_costs_two_calls_at_most_however_many_there_are);
     return run_case("queue_depth", tcase);
 }

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,27 @@ START_TEST(every_depth_from_1_to_65536_works)
 }
 END_TEST
 
+static void *try_largest(void *opaque)
+{
+    try_depth(65536);
+    return opaque;
+}
+
+/* P5: on a thread of an emulator's, which has not much of a stack. */
+START_TEST(the_largest_depth_needs_little_stack)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    choose_ring(_i);
+    ck_assert_int_eq(pthread_attr_init(&attr), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attr, 256 << 10), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attr, try_largest, NULL), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attr);
+}
+END_TEST
+
 static void run_out_of_descriptors(void)
 {
     struct rlimit none = {0, 0};
@@ -321,6 +343,7 @@ int main(void)
     tcase_add_test(tcase, a_depth_that_no_kernel_serves_is_an_error);
     tcase_add_test(tcase, init_sets_errno_to_zero_or_the_reason);
     add_ring_test(tcase, every_depth_from_1_to_65536_works);
+    add_ring_test(tcase, the_largest_depth_needs_little_stack);
     tcase_add_test(tcase, no_descriptor_left_is_emfile);
     tcase_add_test(tcase, a_sandbox_that_forbids_aio_is_eperm_or_enosys);
     tcase_add_test(tcase, descriptor_0_serves_as_notifier);
