@@ -705,6 +705,48 @@ START_TEST(callbacks_submit_while_requests_are_parked)
 }
 END_TEST
 
+static unsigned int submits_inside;
+
+static void submit_and_see_that_nobody_is_called(struct request *request)
+{
+    unsigned int before = fx.completed;
+
+    (void)request;
+    if (fx.ioq.freelist_idx > 0)
+        fx_bad(-EBADF);
+    if (fx.ioq.freelist_idx > 0)
+        fx_write(9);
+    ioq_submit(&fx.ioq);
+    ioq_submit(&fx.ioq);
+    ck_assert_uint_eq(fx.completed, before);
+    submits_inside++;
+}
+
+/* P14: with completions, refusals and parked ones to tell of, in and outside */
+START_TEST(submit_never_calls_back)
+{
+    static const int answers[] = {SK_ALL, SK_ALL, 2, -EAGAIN, 1, -EAGAIN};
+
+    fx_open(DEPTH);
+    fx_write_n(2);
+    ioq_submit(&fx.ioq);
+    sk_complete_all();
+    sk_answers(answers, 6);
+    fx_bad(-EBADF);
+    fx_write_n(4);
+    ck_assert_int_eq(ioq_submit(&fx.ioq), 5);
+    ck_assert_int_eq(ioq_submit(&fx.ioq), 0);
+    ck_assert_uint_eq(fx.completed, 0);
+    submits_inside = 0;
+    fx.in_completion = submit_and_see_that_nobody_is_called;
+    fx_run();
+    ck_assert_uint_eq(submits_inside, fx.completed);
+    ck_assert_uint_gt(submits_inside, 1);
+    fx.in_completion = NULL;
+    fx_drain();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -741,5 +783,6 @@ int main(void)
     tcase_add_test(tcase, a_batch_larger_than_the_kernel_takes_is_split);
     tcase_add_test(tcase, run_completion_sends_out_what_is_parked);
     tcase_add_test(tcase, callbacks_submit_while_requests_are_parked);
+    tcase_add_test(tcase, submit_never_calls_back);
     return run_suite(suite);
 }
