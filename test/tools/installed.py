@@ -4,6 +4,7 @@
 Installs the library in several ways into a folder of its own, and uses it from
 outside as a distribution's user would: by pkg-config alone.
 """
+import errno
 import glob
 import os
 import re
@@ -179,6 +180,36 @@ def check_readme(way, source, folder):
             problems.append('README.md: its program does not say what it read')
 
 
+MANUAL_MAIN = r'''
+#include <fcntl.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    char block[4096];
+    int fd = open(argv[argc - 1], O_RDONLY);
+
+    printf("%zd\n", read_block(fd, block, sizeof(block)));
+    printf("%zd\n", read_block(-1, block, sizeof(block)));
+    return 0;
+}
+'''
+
+
+def check_manual(way, source, folder):
+    """The example of ioq(7), with a program around it."""
+    page = open(os.path.join(source, 'doc/man/ioq.7')).read()
+    blocks = re.findall(r'^\.Bd -literal.*?\n(.*?)^\.Ed$', page, re.M | re.S)
+    expect('examples in ioq.7', len(blocks), 1)
+    program = os.path.join(folder, 'manual')
+    text = blocks[0].replace('\\e', '\\')
+    way.compile(text + MANUAL_MAIN, program, '-Wall', '-Werror')
+    readme = os.path.join(source, 'README.md')
+    size = min(4096, os.path.getsize(readme))
+    expect('the example of ioq.7 says', way.run(program, readme).split(),
+           [str(size), str(-errno.EBADF)])
+
+
 def main():
     meson, source = sys.argv[1], sys.argv[2]
     need('cc', 'pkg-config', 'readelf')
@@ -196,6 +227,7 @@ def main():
                 if not staged:
                     check_outside_program(way, top, version)
         check_readme(way, source, top)
+        check_manual(way, source, top)
     expect('files that a build left in the source',
            sorted(files_below(source, beside) - before), [])
     finish(problems)
