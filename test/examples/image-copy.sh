@@ -16,3 +16,30 @@ expect_words 'exists'
 expect_status 1 "$program" "$folder/none" "$folder/other"
 expect_words 'No such file'
 [ ! -e "$folder/other" ] || fail "a target was left behind"
+
+# On a terminal there is a progress bar, up to the end of both passes; elsewhere
+# there is none. Check what it draws on a pseudo-terminal.
+on_terminal() {
+    python3 -c '
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' "$@" </dev/null
+}
+rm "$folder/new"
+if command -v python3 >/dev/null; then
+    expect_status 0 on_terminal "$program" "$folder/old" "$folder/new"
+    tr '\r' '\n' <"$folder/out" >"$folder/lines"
+    mv "$folder/lines" "$folder/out"
+    expect_words '^copy  *\[#* *\] *[0-9]* %'
+    expect_words '^copy  *\[##########*\] 100 %'
+    expect_words '^compare  *\[##########*\] 100 %'
+    cmp "$folder/old" "$folder/new" || fail "the copy is not the same"
+    rm "$folder/new"
+fi
+expect_status 0 "$program" "$folder/old" "$folder/new"
+! grep -q '%' "$folder/out" || fail "a bar where there is no terminal"
+
+# Without the three standard descriptors, files and eventfds get their numbers.
+rm "$folder/new"
+expect_status 0 sh -c '"$1" "$2" "$3" <&- >&- 2>&-' sh \
+    "$program" "$folder/old" "$folder/new"
+cmp "$folder/old" "$folder/new" || fail "the copy is not the same"
