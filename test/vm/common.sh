@@ -129,7 +129,7 @@ start_guest() {
     disks=$(for socket in ${SOCKETS:-$folder/socket}; do
         disk_options "$socket"
     done)
-    : >"$folder/console.raw" # there is something to look at from now on
+    : >"$folder/console.raw" # for those who look at once
     # shellcheck disable=SC2086 # disks is words
     qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu qemu64 -smp 2 \
         -m 256 -object memory-backend-memfd,id=memory,size=256M,share=on \
