@@ -145,7 +145,7 @@ guest_said() {
     grep -q -- "$1" "$folder/console.raw"
 }
 
-# Whether the guest has flushed $1 files, or more. The line that says so may have
+# Whether the guest has flushed $1 files or more. The line that says so may have
 # come in part only.
 guest_flushed() {
     [ "$(grep -c "^sum .*$(printf '\r')\$" "$folder/console.raw")" -ge "$1" ]
