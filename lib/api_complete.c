@@ -144,6 +144,14 @@ static bool engine_alone(const struct ioq_handle *handle)
            handle->unfinished == handle->ops->in_flight(handle->engine);
 }
 
+/* Whether what is queued may go to the kernel with the wait for it. */
+static bool may_hold(const struct ioq_handle *handle, unsigned int min,
+                     int64_t until)
+{
+    return handle->ops->hold && !handle->shared && min > 0 &&
+           handle->queued.at.count > 0 && !is_over(until);
+}
+
 /* The fd must tell of all that ends from now on, whatever set_notify said. */
 static void begin_sleep(struct ioq_handle *handle)
 {
@@ -157,6 +165,24 @@ static void end_sleep(struct ioq_handle *handle)
     ioq__handle_set_notify(handle);
 }
 
+/* Sleeps until the fd tells of something. Returns what came before that. */
+static unsigned int sleep_once(struct ioq_handle *handle,
+                               struct ioq_completion *ret, unsigned int min,
+                               unsigned int max, int64_t until)
+{
+    unsigned int n;
+
+    begin_sleep(handle);
+    n = reap(handle, ret, max, true);
+    if (n < min && handle->unfinished > 0) {
+        ioq__handle_leave(handle);
+        sleep_on_fd(handle, until);
+        ioq__handle_enter(handle);
+    }
+    end_sleep(handle);
+    return n;
+}
+
 /*
  * One round of waiting: what is there, and a sleep if that is too little.
  * Returns how many completions that were, or -errno; *ret_over if that is all.
@@ -166,32 +192,23 @@ static int wait_once(struct ioq_handle *handle, struct ioq_completion *ret,
                      bool *ret_over)
 {
     unsigned int n;
-    bool sleeps;
+    bool holds, waited;
     int rc = ioq__handle_enter(handle);
 
     if (rc < 0)
         return rc;
+    holds = may_hold(handle, min, until);
+    if (holds)
+        handle->ops->hold(handle->engine, true);
     ioq__handle_submit(handle);
     n = reap(handle, ret, max, handle->notify);
     *ret_over = n >= min || handle->unfinished == 0 || is_over(until);
-    if (!*ret_over && engine_alone(handle) &&
-        handle->ops->wait(handle->engine, time_left(handle, until)) == 0) {
-        ioq__handle_leave(handle);
-        return (int)n;
-    }
-    sleeps = !*ret_over;
-    if (sleeps) {
-        begin_sleep(handle);
-        n += reap(handle, ret + n, max - n, true);
-        sleeps = n < min && handle->unfinished > 0;
-    }
-    if (sleeps) {
-        ioq__handle_leave(handle);
-        sleep_on_fd(handle, until);
-        ioq__handle_enter(handle);
-    }
-    if (!*ret_over)
-        end_sleep(handle);
+    waited = !*ret_over && engine_alone(handle) &&
+             handle->ops->wait(handle->engine, time_left(handle, until)) == 0;
+    if (holds)
+        handle->ops->hold(handle->engine, false);
+    if (!*ret_over && !waited)
+        n += sleep_once(handle, ret + n, min - n, max - n, until);
     ioq__handle_leave(handle);
     return (int)n;
 }

@@ -71,6 +71,12 @@ struct ioq__engine_ops {
     unsigned int (*submit)(struct ioq__engine *engine,
                            struct ioq__request **requests, unsigned int count);
 
+    /*
+     * Optional. While held, submit may keep to itself what it takes, as wait
+     * is about to follow and hands that over, too: one system call, not two.
+     */
+    void (*hold)(struct ioq__engine *engine, bool held);
+
     /* Returns how many attempts have ended, up to max. Must not sleep. */
     unsigned int (*reap)(struct ioq__engine *engine,
                          struct ioq__attempt *ret_attempts, unsigned int max);

@@ -33,11 +33,13 @@ struct ioq__engine {
     int event_fd;
     unsigned int max_batch;
     unsigned int in_flight;
-    uint32_t flags;       /* IOQ_OPT_* */
-    bool has_discard;     /* the kernel knows commands for devices */
-    unsigned int slots;   /* for files that the ring knows by number */
-    bool *fixed;          /* by that: whether it does */
-    struct iovec *pieces; /* of registered memory, by address */
+    bool holds;              /* a wait follows: it submits, too */
+    struct ioq__list unsent; /* was held, and the kernel does not take it */
+    uint32_t flags;          /* IOQ_OPT_* */
+    bool has_discard;        /* the kernel knows commands for devices */
+    unsigned int slots;      /* for files that the ring knows by number */
+    bool *fixed;             /* by that: whether it does */
+    struct iovec *pieces;    /* of registered memory, by address */
     unsigned int piece_count;
     uint64_t submits, fetches, retries;
 };
@@ -207,7 +209,8 @@ static void uring_close(struct ioq__engine *engine, bool forked)
 
     /* A child only loses its mapping and its descriptor of the ring. */
     while (!forked && engine->in_flight > 0) {
-        io_uring_wait_cqe(&engine->ring, &cqe);
+        if (!engine->unsent.head)
+            io_uring_wait_cqe(&engine->ring, &cqe);
         fetch(engine, attempts, REAP_CHUNK);
     }
     /* The kernel is slow to take a ring down; files must not wait for that. */
@@ -388,8 +391,7 @@ static unsigned int withdraw(struct ioq__engine *engine)
     return left;
 }
 
-/* Returns how many of count the kernel took. */
-static unsigned int enter(struct ioq__engine *engine, unsigned int count)
+static void enter(struct ioq__engine *engine)
 {
     int rc, tries = 3;
 
@@ -398,35 +400,86 @@ static unsigned int enter(struct ioq__engine *engine, unsigned int count)
         rc = io_uring_submit(&engine->ring);
     } while (rc == -EINTR && --tries > 0);
     engine->retries += rc < 0;
-    count -= withdraw(engine);
-    engine->in_flight += count;
-    return count;
+}
+
+/* Hands over what was held. What is not taken comes back as if refused. */
+static void send_held(struct ioq__engine *engine)
+{
+    const struct io_uring_sq *sq = &engine->ring.sq;
+    unsigned int left, i;
+
+    if (io_uring_sq_ready(&engine->ring) > 0)
+        enter(engine);
+    left = withdraw(engine);
+    for (i = 0; i < left; i++) {
+        const struct io_uring_sqe *sqe =
+            &sq->sqes[(sq->sqe_tail + i) & sq->ring_mask];
+
+        ioq__list_add(&engine->unsent,
+                      (struct ioq__request *)(uintptr_t)sqe->user_data);
+    }
+    if (left > 0)
+        ioq__sys_eventfd_set(engine->event_fd);
+}
+
+/* Puts requests on the ring, as many as there is room for. */
+static unsigned int fill(struct ioq__engine *engine,
+                         struct ioq__request **requests, unsigned int count)
+{
+    unsigned int n = 0;
+
+    for (; n < engine->max_batch && n < count; n++) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+        if (!sqe)
+            break;
+        prepare(engine, requests[n], sqe);
+    }
+    engine->in_flight += n;
+    return n;
+}
+
+/* Whether these can lie on the ring until a wait hands them over. */
+static bool can_hold(const struct ioq__engine *engine, unsigned int count)
+{
+    unsigned int held = io_uring_sq_ready(&engine->ring);
+
+    return engine->holds && count <= engine->ring.sq.ring_entries - held &&
+           (engine->max_batch == UINT_MAX || held + count <= engine->max_batch);
 }
 
 static unsigned int uring_submit(struct ioq__engine *engine,
                                  struct ioq__request **requests,
                                  unsigned int count)
 {
-    unsigned int done = 0, chunk, taken;
+    unsigned int done = 0, chunk, left = 0;
 
-    do {
-        for (chunk = 0; chunk < engine->max_batch && done + chunk < count;
-             chunk++) {
-            struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
-
-            if (!sqe)
-                break;
-            prepare(engine, requests[done + chunk], sqe);
-        }
+    if (can_hold(engine, count))
+        return fill(engine, requests, count);
+    if (engine->holds)
+        send_held(engine);
+    while (left == 0 && done < count) {
+        chunk = fill(engine, requests + done, count - done);
         if (chunk == 0)
             break;
-        taken = enter(engine, chunk);
-        done += taken;
-    } while (taken == chunk && done < count);
+        enter(engine);
+        left = withdraw(engine);
+        engine->in_flight -= left;
+        done += chunk - left;
+    }
     /* No completion of theirs sets the eventfd, so keep the caller coming. */
     if (engine->flags & IOQ_OPT_IOPOLL && done > 0)
         ioq__sys_eventfd_set(engine->event_fd);
     return done;
+}
+
+/* A thread of the kernel that polls need not wait for that. */
+static void uring_hold(struct ioq__engine *engine, bool held)
+{
+    if (!held && engine->holds)
+        send_held(engine);
+    engine->holds =
+        held && !(engine->flags & (IOQ_OPT_SQPOLL | IOQ_OPT_IOPOLL));
 }
 
 /*
@@ -438,12 +491,31 @@ static int64_t result_of(const struct io_uring_cqe *cqe)
     return cqe->res == -ECANCELED ? -EINTR : cqe->res;
 }
 
+/* To the workers, as nothing may be in flight to come back for. */
+static unsigned int fetch_unsent(struct ioq__engine *engine,
+                                 struct ioq__attempt *ret_attempts,
+                                 unsigned int max)
+{
+    unsigned int n;
+
+    for (n = 0; n < max && engine->unsent.head; n++) {
+        struct ioq__request *request = engine->unsent.head;
+
+        engine->unsent.head = request->next;
+        ret_attempts[n] = (struct ioq__attempt){request, -EAGAIN};
+    }
+    engine->in_flight -= n;
+    return n;
+}
+
 static unsigned int fetch(struct ioq__engine *engine,
                           struct ioq__attempt *ret_attempts, unsigned int max)
 {
     struct io_uring_cqe *cqes[REAP_CHUNK];
     unsigned int n, i;
 
+    if (engine->unsent.head)
+        return fetch_unsent(engine, ret_attempts, max);
     n = io_uring_peek_batch_cqe(&engine->ring, cqes,
                                 max < REAP_CHUNK ? max : REAP_CHUNK);
     for (i = 0; i < n; i++) {
@@ -482,12 +554,17 @@ static int uring_wait(struct ioq__engine *engine, int64_t timeout_ns)
         .tv_sec = timeout_ns / 1000000000,
         .tv_nsec = timeout_ns % 1000000000,
     };
+    bool submits = io_uring_sq_ready(&engine->ring) > 0;
     struct io_uring_cqe *cqe;
+    int rc;
 
     if (!(engine->ring.features & IORING_FEAT_EXT_ARG))
         return -EOPNOTSUPP;
-    engine->fetches++;
-    io_uring_wait_cqes(&engine->ring, &cqe, 1, &timeout, NULL);
+    engine->submits += submits;
+    engine->fetches += !submits;
+    rc = io_uring_submit_and_wait_timeout(&engine->ring, &cqe, 1, &timeout,
+                                          NULL);
+    engine->retries += submits && rc < 0 && rc != -ETIME;
     return 0;
 }
 
@@ -584,6 +661,7 @@ const struct ioq__engine_ops ioq__engine_uring = {
     .detach = uring_detach,
     .route = uring_route,
     .submit = uring_submit,
+    .hold = uring_hold,
     .reap = uring_reap,
     .wait = uring_wait,
     .in_flight = uring_in_flight,

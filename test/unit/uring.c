@@ -24,6 +24,16 @@
 
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_io_uring_submit_and_wait_timeout(struct io_uring *ring,
+                                            struct io_uring_cqe **cqe,
+                                            unsigned int count,
+                                            struct __kernel_timespec *timeout,
+                                            sigset_t *mask);
+int __wrap_io_uring_submit_and_wait_timeout(struct io_uring *ring,
+                                            struct io_uring_cqe **cqe,
+                                            unsigned int count,
+                                            struct __kernel_timespec *timeout,
+                                            sigset_t *mask);
 int __real_io_uring_queue_init_params(unsigned int entries,
                                       struct io_uring *ring,
                                       struct io_uring_params *params);
@@ -44,31 +54,73 @@ static struct {
     int lacking;            /* an opcode; 0 for none */
 } script;
 
-/* The kernel stops in the middle: it sees a part of the batch only. */
-static int submit_part(struct io_uring *ring)
+/* A call of the library's, and what it asks the kernel to do. */
+struct call {
+    struct io_uring *ring;
+    bool waits;
+    struct __kernel_timespec *timeout;
+};
+
+static int pass_on(const struct call *call)
 {
+    struct io_uring_cqe *cqe;
+
+    if (!call->waits)
+        return __real_io_uring_submit(call->ring);
+    return __real_io_uring_submit_and_wait_timeout(call->ring, &cqe, 1,
+                                                   call->timeout, NULL);
+}
+
+/* The kernel stops in the middle: it sees a part of the batch only. */
+static int submit_part(const struct call *call)
+{
+    struct io_uring *ring = call->ring;
     unsigned int tail = ring->sq.sqe_tail, head = *ring->sq.khead;
     int rc;
 
     if (tail - head <= script.most)
-        return __real_io_uring_submit(ring);
+        return pass_on(call);
     ring->sq.sqe_tail = head + script.most;
-    rc = __real_io_uring_submit(ring);
+    rc = pass_on(call);
     ring->sq.sqe_tail = tail;
     return rc;
 }
 
-int __wrap_io_uring_submit(struct io_uring *ring)
+static int answer(const struct call *call)
 {
+    const struct io_uring_sq *sq = &call->ring->sq;
+
     script.calls++;
-    script.opcode = ring->sq.sqes[*ring->sq.khead & ring->sq.ring_mask].opcode;
+    if (sq->sqe_tail != *sq->khead)
+        script.opcode = sq->sqes[*sq->khead & sq->ring_mask].opcode;
     if (script.times > 0) {
         script.times--;
         if (script.after)
-            __real_io_uring_submit(ring);
+            pass_on(call);
         return script.error;
     }
-    return script.most ? submit_part(ring) : __real_io_uring_submit(ring);
+    return script.most ? submit_part(call) : pass_on(call);
+}
+
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+    const struct call call = {.ring = ring};
+
+    return answer(&call);
+}
+
+int __wrap_io_uring_submit_and_wait_timeout(struct io_uring *ring,
+                                            struct io_uring_cqe **cqe,
+                                            unsigned int count,
+                                            struct __kernel_timespec *timeout,
+                                            sigset_t *mask)
+{
+    const struct call call = {ring, true, timeout};
+
+    ck_assert_uint_eq(count, 1);
+    ck_assert_ptr_null(mask);
+    *cqe = NULL;
+    return answer(&call);
 }
 
 int __wrap_io_uring_queue_init_params(unsigned int entries,
@@ -127,16 +179,30 @@ static void tear_down(void)
     fclose(file);
 }
 
-static void submit_reads(void)
+static void queue_reads(unsigned int count)
 {
     uintptr_t i;
 
     memset(buffers, 0, sizeof(buffers));
-    for (i = 0; i < COUNT; i++)
+    for (i = 0; i < count; i++)
         ck_assert_int_eq(ioq_handle_read(handle, 0, buffers[i], BLOCK,
                                          (int64_t)(i * BLOCK), 0, (void *)i),
                          0);
+}
+
+static void submit_reads(void)
+{
+    queue_reads(COUNT);
     ck_assert_int_eq(ioq_handle_submit(handle), COUNT);
+}
+
+/* By a call of its own, or with the wait that check_reads begins with. */
+static void hand_over(int with_the_wait)
+{
+    if (with_the_wait)
+        queue_reads(COUNT);
+    else
+        submit_reads();
 }
 
 /* Each once, with its own bytes. */
@@ -176,6 +242,47 @@ START_TEST(one_call_for_a_batch)
 }
 END_TEST
 
+/* It hands over what is queued, and waits for it, at once. */
+START_TEST(one_call_for_a_batch_and_the_wait)
+{
+    unsigned int round;
+
+    open_handle(0);
+    for (round = 1; round <= 10; round++) {
+        queue_reads(COUNT);
+        check_reads();
+        /* All of them are in the page cache, so one wait is enough. */
+        ck_assert_uint_eq(script.calls, round);
+    }
+    ck_assert_uint_eq(stats().kernel_submits, 10);
+    ck_assert_uint_eq(stats().kernel_reaps, 0);
+}
+END_TEST
+
+/* If a completion is there already, nobody waits, and the rest goes out. */
+START_TEST(held_no_longer_than_the_wait)
+{
+    struct pollfd fd = {.events = POLLIN};
+    struct ioq_completion done[COUNT];
+    int seen, n;
+
+    open_handle(0);
+    fd.fd = ioq_handle_fd(handle);
+    queue_reads(1);
+    ck_assert_int_eq(ioq_handle_submit(handle), 1);
+    ck_assert_int_eq(poll(&fd, 1, 20000), 1);
+    queue_reads(COUNT - 1);
+    seen = ioq_handle_wait(handle, done, 1, COUNT, -1);
+    ck_assert_uint_eq(script.calls, 2);
+    for (; seen < (int)COUNT; seen += n) {
+        ck_assert_int_eq(poll(&fd, 1, 20000), 1);
+        n = ioq_handle_reap(handle, done, COUNT);
+        ck_assert_int_ge(n, 0);
+    }
+    ck_assert_int_eq(seen, COUNT);
+}
+END_TEST
+
 /* P50: what the call did not take is neither lost nor stranded. */
 START_TEST(nothing_in_flight_and_no_room)
 {
@@ -186,10 +293,10 @@ START_TEST(nothing_in_flight_and_no_room)
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         script.error = errors[i];
         script.times = 10;
-        submit_reads();
+        hand_over(_i);
         check_reads();
         script.times = 0;
-        submit_reads();
+        hand_over(_i);
         check_reads();
     }
 }
@@ -202,7 +309,7 @@ START_TEST(interrupted_after_the_fact)
     script.error = -EINTR;
     script.times = 1;
     script.after = true;
-    submit_reads();
+    hand_over(_i);
     check_reads();
     ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], COUNT);
 }
@@ -216,10 +323,9 @@ START_TEST(part_of_a_batch)
     open_handle(0);
     for (most = 1; most < COUNT; most++) {
         script.most = most;
-        submit_reads();
+        hand_over(_i);
         check_reads();
     }
-    /* What is left over goes to the kernel with the next completions. */
     ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], COUNT * (COUNT - 1));
 }
 END_TEST
@@ -380,9 +486,11 @@ int main(void)
     tcase_set_timeout(tcase, 100);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, one_call_for_a_batch);
-    tcase_add_test(tcase, nothing_in_flight_and_no_room);
-    tcase_add_test(tcase, interrupted_after_the_fact);
-    tcase_add_test(tcase, part_of_a_batch);
+    tcase_add_test(tcase, one_call_for_a_batch_and_the_wait);
+    tcase_add_test(tcase, held_no_longer_than_the_wait);
+    tcase_add_loop_test(tcase, nothing_in_flight_and_no_room, 0, 2);
+    tcase_add_loop_test(tcase, interrupted_after_the_fact, 0, 2);
+    tcase_add_loop_test(tcase, part_of_a_batch, 0, 2);
     tcase_add_test(tcase, old_kernel_lacks_flags);
     tcase_add_test(tcase, old_kernel_lacks_operations);
     tcase_add_test(tcase, wait_and_drain_without_notification);
