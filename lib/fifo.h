@@ -27,13 +27,16 @@ static inline unsigned int ioq__fifo_push(struct ioq__fifo *fifo)
     return ioq__fifo_at(fifo, fifo->count++);
 }
 
-/* Returns the index of the oldest entry, which leaves. */
+/*
+ * Returns the index of the oldest entry, which leaves. An empty fifo starts
+ * over, so that what comes next lies in one piece, for one system call.
+ */
 static inline unsigned int ioq__fifo_pop(struct ioq__fifo *fifo)
 {
     unsigned int oldest = fifo->head;
 
-    fifo->head = ioq__fifo_at(fifo, 1);
     fifo->count--;
+    fifo->head = fifo->count > 0 ? ioq__fifo_at(fifo, 1) : 0;
     return oldest;
 }
 

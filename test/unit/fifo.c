@@ -61,6 +61,20 @@ START_TEST(run_is_what_lies_in_one_piece)
 }
 END_TEST
 
+START_TEST(what_follows_an_empty_one_lies_in_one_piece)
+{
+    struct ioq__fifo fifo = {5, 2, 8};
+    unsigned int i;
+
+    ioq__fifo_pop(&fifo);
+    ioq__fifo_pop(&fifo);
+    for (i = 1; i <= 8; i++) {
+        ioq__fifo_push(&fifo);
+        ck_assert_uint_eq(ioq__fifo_run(&fifo), i);
+    }
+}
+END_TEST
+
 START_TEST(indices_do_not_overflow_at_the_largest_size)
 {
     struct ioq__fifo fifo = {-1u - 1, 1, -1u};
@@ -80,6 +94,7 @@ int main(void)
     tcase_add_test(tcase, full_and_empty_differ_at_any_size);
     tcase_add_test(tcase, what_goes_in_first_comes_out_first);
     tcase_add_test(tcase, run_is_what_lies_in_one_piece);
+    tcase_add_test(tcase, what_follows_an_empty_one_lies_in_one_piece);
     tcase_add_test(tcase, indices_do_not_overflow_at_the_largest_size);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);

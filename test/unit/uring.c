@@ -242,6 +242,24 @@ START_TEST(one_call_for_a_batch)
 }
 END_TEST
 
+/* Wherever they lie: the rings of 16 have no seam that would cut a batch. */
+START_TEST(one_call_for_batches_of_any_size)
+{
+    struct ioq_completion done[COUNT];
+    unsigned int round, size;
+
+    open_handle(0);
+    for (round = 1; round <= 50; round++) {
+        size = 1 + round * 7 % COUNT;
+        queue_reads(size);
+        ck_assert_int_eq(ioq_handle_submit(handle), (int)size);
+        ck_assert_uint_eq(script.calls, round);
+        ck_assert_int_eq(ioq_handle_drain(handle, 20 * SECOND), 0);
+        ck_assert_int_eq(ioq_handle_reap(handle, done, COUNT), (int)size);
+    }
+}
+END_TEST
+
 /* It hands over what is queued, and waits for it, at once. */
 START_TEST(one_call_for_a_batch_and_the_wait)
 {
@@ -486,6 +504,7 @@ int main(void)
     tcase_set_timeout(tcase, 100);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, one_call_for_a_batch);
+    tcase_add_test(tcase, one_call_for_batches_of_any_size);
     tcase_add_test(tcase, one_call_for_a_batch_and_the_wait);
     tcase_add_test(tcase, held_no_longer_than_the_wait);
     tcase_add_loop_test(tcase, nothing_in_flight_and_no_room, 0, 2);
