@@ -122,11 +122,12 @@ static void sleep_on_fd(const struct ioq_handle *handle, int64_t until_ns)
 /* A point in time, 0 for never. */
 static int64_t deadline(int64_t timeout_ns)
 {
-    int64_t now = ioq__now_ns();
+    int64_t now;
 
-    if (timeout_ns < 0 || timeout_ns > INT64_MAX - now)
+    if (timeout_ns < 0)
         return 0;
-    return now + timeout_ns;
+    now = ioq__now_ns();
+    return timeout_ns > INT64_MAX - now ? 0 : now + timeout_ns;
 }
 
 static bool is_over(int64_t until_ns)
