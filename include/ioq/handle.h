@@ -23,16 +23,20 @@
  * ioq_last_error() gives the cause and the remedy in words. Requests that the
  * kernel fails complete with their own -errno instead.
  *
- * Order: requests may be done in any order, whatever order they were queued in.
- * Two that touch the same bytes, with at least one write, must not be in flight
- * together. The one exception is the library's own: where it must rewrite a
- * whole block to write a part of it, neighbours in that block are held in
- * order.
+ * Order: requests may be done in any order, whatever order they were queued in;
+ * what moves to a worker keeps no place. Two that touch the same bytes, with at
+ * least one write, must not be in flight together. The one exception is the
+ * library's own: where it must rewrite a whole block to write a part of it,
+ * requests that change bytes of that block are held in order. This goes for
+ * those to one file number of one handle: another number, handle or process
+ * must not change the block meanwhile.
  *
  * Threads: different handles are independent. One handle is used by one thread
  * at a time, unless it was opened with IOQ_OPT_SHARED: then any thread may call
- * any function but ioq_handle_close, at any time. Completions are each given
- * out once, so let one thread reap. Workers block all signals.
+ * any function but ioq_handle_close, at any time. A request may then complete,
+ * and another thread have its completion, before the call that queued it
+ * returns. Completions are each given out once, so let one thread reap. Workers
+ * block all signals.
  *
  * After fork(2) the child may call ioq_handle_close and nothing else; anything
  * else returns -ECHILD there and leaves the parent's requests alone.
@@ -135,7 +139,7 @@ struct ioq_pending {
     void *user_data;
     int64_t offset; /**< in bytes; 0 for a flush */
     int64_t length; /**< in bytes; 0 for a flush */
-    int64_t age_ns; /**< since it was submitted, or queued if it was not */
+    int64_t age_ns; /**< since it was submitted; 0 if it was not yet */
     int32_t file;
     uint32_t kind;  /**< enum ioq_kind */
     uint32_t stage; /**< enum ioq_stage */
@@ -321,9 +325,9 @@ int ioq_handle_writev(struct ioq_handle *handle, int file,
                       uint32_t flags, void *user_data);
 
 /**
- * Queues a flush: when it completes with 0, all writes to the file that had
- * completed before it was queued are on stable storage. It says nothing of
- * writes that were in flight. flags is 0.
+ * Queues a flush: when it completes with 0, all writes, discards and
+ * write-zeroes of the file that had completed before it was queued are on
+ * stable storage. It says nothing of those that were in flight. flags is 0.
  *
  * Returns as ioq_handle_read. A file opened without write access is fine.
  * Since 1.1.
@@ -379,7 +383,9 @@ int ioq_handle_submit(struct ioq_handle *handle);
  *
  * It is a hint. When it becomes readable, reap until fewer than max completions
  * come back. Only reaping makes it unreadable again; the caller never reads it.
- * It stays the same, and the library's, until ioq_handle_close. Since 1.1.
+ * It stays the same, and the library's, until ioq_handle_close. With io_uring,
+ * epoll_wait(2) may end with EINTR without a signal, when the kernel has used
+ * the thread for its own work: poll again. Since 1.1.
  */
 int ioq_handle_fd(struct ioq_handle *handle);
 
@@ -457,8 +463,8 @@ int ioq_handle_set_notify(struct ioq_handle *handle, int enabled);
  *
  * The memory stays mapped until it is unregistered or the handle closed.
  * Returns 0; -EINVAL for a bad array; -EBUSY while requests are out; -ENOMEM if
- * it exceeds RLIMIT_MEMLOCK; -ECHILD. After an error nothing is registered.
- * Since 1.1.
+ * it exceeds RLIMIT_MEMLOCK; -ECHILD. After -EINVAL and -EBUSY all is as
+ * before; after another error nothing is registered. Since 1.1.
  */
 int ioq_handle_register_memory(struct ioq_handle *handle,
                                const struct iovec *iov, int iovcnt);
