@@ -113,10 +113,12 @@ static void sleep_on_fd(const struct ioq_handle *handle, int64_t until_ns)
     struct pollfd fd = {.fd = handle->event_fd, .events = POLLIN};
     int64_t left = time_left(handle, until_ns);
     struct timespec timeout;
+    int saved = errno;
 
     timeout.tv_sec = (time_t)(left / NS_PER_S);
     timeout.tv_nsec = (long)(left % NS_PER_S);
     ppoll(&fd, 1, &timeout, NULL);
+    errno = saved;
 }
 
 /* A point in time, 0 for never. */
@@ -282,8 +284,10 @@ IOQ_EXPORT int ioq_handle_run_completion(struct ioq_handle *handle,
 static void nap(void)
 {
     const struct timespec pause = {0, 1000000};
+    int saved = errno;
 
     nanosleep(&pause, NULL);
+    errno = saved;
 }
 
 /* Returns how many requests are out, and sleeps if it may and must. */

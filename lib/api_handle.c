@@ -186,8 +186,8 @@ no_workers:
     return rc;
 }
 
-IOQ_EXPORT int ioq_handle_open(const struct ioq_options *given,
-                               struct ioq_handle **ret_handle)
+static int open_handle(const struct ioq_options *given,
+                       struct ioq_handle **ret_handle)
 {
     struct ioq_options options = {0};
     struct ioq_handle *handle;
@@ -210,8 +210,18 @@ IOQ_EXPORT int ioq_handle_open(const struct ioq_options *given,
     return 0;
 }
 
+IOQ_EXPORT int ioq_handle_open(const struct ioq_options *options,
+                               struct ioq_handle **ret_handle)
+{
+    int saved = errno, rc = open_handle(options, ret_handle);
+
+    errno = saved;
+    return rc;
+}
+
 IOQ_EXPORT void ioq_handle_close(struct ioq_handle *handle)
 {
+    int saved = errno;
     bool forked;
 
     if (!handle)
@@ -225,6 +235,7 @@ IOQ_EXPORT void ioq_handle_close(struct ioq_handle *handle)
     }
     ioq__sys_eventfd_close(handle->event_fd);
     free_memory(handle);
+    errno = saved;
 }
 
 IOQ_EXPORT enum ioq_engine ioq_handle_engine(struct ioq_handle *handle)

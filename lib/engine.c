@@ -126,7 +126,7 @@ static int try_open(enum ioq_engine which, struct ioq__workers *workers,
     return rc;
 }
 
-IOQ_EXPORT int ioq_engine_available(enum ioq_engine engine)
+static int try_engine(enum ioq_engine engine)
 {
     struct ioq__workers workers;
     int rc, event_fd = ioq__sys_eventfd_open();
@@ -139,5 +139,13 @@ IOQ_EXPORT int ioq_engine_available(enum ioq_engine engine)
         ioq__workers_close(&workers);
     }
     ioq__sys_eventfd_close(event_fd);
+    return rc;
+}
+
+IOQ_EXPORT int ioq_engine_available(enum ioq_engine engine)
+{
+    int saved = errno, rc = try_engine(engine);
+
+    errno = saved;
     return rc;
 }

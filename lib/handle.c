@@ -29,11 +29,13 @@ int ioq__handle_enter(struct ioq_handle *handle)
                                   "forked this one; open another");
     if (handle->shared)
         pthread_mutex_lock(&handle->lock);
+    handle->saved_errno = errno;
     return 0;
 }
 
 void ioq__handle_leave(struct ioq_handle *handle)
 {
+    errno = handle->saved_errno;
     if (handle->shared)
         pthread_mutex_unlock(&handle->lock);
 }

@@ -37,6 +37,7 @@ struct ioq_handle {
     bool shared;
     bool notify;
     unsigned int sleepers; /* threads that sleep on event_fd in here */
+    int saved_errno;       /* the caller's, while it is in here */
     int event_fd;
     unsigned int *alive;  /* a page of 1, which reads 0 in a child */
     pthread_mutex_t lock; /* if shared */

@@ -21,7 +21,8 @@
  *
  * Results: functions return 0 or a count, or -errno. After a negative result,
  * ioq_last_error() gives the cause and the remedy in words. Requests that the
- * kernel fails complete with their own -errno instead.
+ * kernel fails complete with their own -errno instead. No function changes
+ * errno itself.
  *
  * Order: requests may be done in any order, whatever order they were queued in;
  * what moves to a worker keeps no place. Two that touch the same bytes, with at
