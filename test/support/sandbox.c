@@ -109,6 +109,7 @@ static const struct {
     CALL(umask),
     CALL(uname),
     CALL(unlinkat),
+    CALL(userfaultfd),
     CALL(wait4),
     CALL(write),
     CALL(writev),

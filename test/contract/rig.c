@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "contract.h"
+
+#include <poll.h>
+
+struct ioq_options engine_options(unsigned int depth, uint32_t flags)
+{
+    struct ioq_options options = IOQ_OPTIONS_INIT;
+
+    options.engine = engine;
+    options.depth = depth;
+    options.flags = flags;
+    return options;
+}
+
+void rig_open_with(struct rig *rig, const struct ioq_options *options)
+{
+    rig->handle = patient_open(options);
+    rig->fd = place_open();
+    rig->file = ioq_handle_attach(rig->handle, rig->fd, 0);
+    MUST(rig->file == 0, "attach: %d, %s", rig->file, ioq_last_error());
+    rig->buf = place_buffer(MIB);
+}
+
+void rig_open(struct rig *rig, unsigned int depth, uint32_t flags)
+{
+    struct ioq_options options = engine_options(depth, flags);
+
+    rig_open_with(rig, &options);
+}
+
+void rig_close(struct rig *rig)
+{
+    ioq_handle_close(rig->handle);
+    close(rig->fd);
+    free(rig->buf);
+}
+
+int rig_attach_another(struct rig *rig, unsigned int number, int *ret_fd)
+{
+    int fd = place_open_another(number);
+    int file = ioq_handle_attach(rig->handle, fd, 0);
+
+    MUST(file > 0, "attach: %d, %s", file, ioq_last_error());
+    *ret_fd = fd;
+    return file;
+}
+
+bool place_is_block(void)
+{
+    return strncmp(place_kind(), "loop", 4) == 0;
+}
+
+void take(struct rig *rig, struct ioq_completion *done, unsigned int count)
+{
+    int n = ioq_handle_wait(rig->handle, done, count, count, LONG);
+
+    MUST(n == (int)count, "%d completions of %u: %s", n, count,
+         ioq_last_error());
+}
+
+int64_t result_of(struct rig *rig, const void *user_data)
+{
+    struct ioq_completion done;
+
+    take(rig, &done, 1);
+    MUST(done.user_data == user_data, "another request's completion");
+    return done.result;
+}
+
+/* For what was just queued; rc says how that went. */
+static int64_t finish(struct rig *rig, int rc, const void *user_data)
+{
+    MUST(rc == 0, "queueing: %d, %s", rc, ioq_last_error());
+    return result_of(rig, user_data);
+}
+
+int64_t do_read(struct rig *rig, int file, void *buf, uint64_t len,
+                int64_t offset)
+{
+    return finish(
+        rig, ioq_handle_read(rig->handle, file, buf, len, offset, 0, &file),
+        &file);
+}
+
+int64_t do_write(struct rig *rig, int file, const void *buf, uint64_t len,
+                 int64_t offset, uint32_t flags)
+{
+    return finish(
+        rig,
+        ioq_handle_write(rig->handle, file, buf, len, offset, flags, &file),
+        &file);
+}
+
+int64_t do_flush(struct rig *rig, int file)
+{
+    return finish(rig, ioq_handle_flush(rig->handle, file, 0, &file), &file);
+}
+
+int64_t do_discard(struct rig *rig, int file, int64_t offset, uint64_t len,
+                   uint32_t flags)
+{
+    return finish(
+        rig, ioq_handle_discard(rig->handle, file, offset, len, flags, &file),
+        &file);
+}
+
+int64_t do_zeroes(struct rig *rig, int file, int64_t offset, uint64_t len,
+                  uint32_t flags)
+{
+    return finish(
+        rig,
+        ioq_handle_write_zeroes(rig->handle, file, offset, len, flags, &file),
+        &file);
+}
+
+static unsigned char byte_of(size_t at, unsigned int seed)
+{
+    uint32_t word = (uint32_t)(at / 4 + 1) * 2654435761u + seed * 40503u;
+
+    return (unsigned char)(word >> (at % 4 * 8));
+}
+
+void fill(void *buf, size_t len, unsigned int seed)
+{
+    unsigned char *bytes = buf;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        bytes[i] = byte_of(i, seed);
+}
+
+bool is_filled(const void *buf, size_t len, unsigned int seed)
+{
+    const unsigned char *bytes = buf;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if (bytes[i] != byte_of(i, seed))
+            return false;
+    return true;
+}
+
+bool is_all(const void *buf, size_t len, unsigned char byte)
+{
+    const unsigned char *bytes = buf;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if (bytes[i] != byte)
+            return false;
+    return true;
+}
+
+struct ioq_file_info info_of(struct rig *rig, int file)
+{
+    struct ioq_file_info info = {.size = sizeof(info)};
+
+    MUST(ioq_handle_file_info(rig->handle, file, &info) == 0, "file_info: %s",
+         ioq_last_error());
+    return info;
+}
+
+struct ioq_stats stats_of(struct rig *rig)
+{
+    struct ioq_stats stats = {.size = sizeof(stats)};
+
+    MUST(ioq_handle_stats(rig->handle, &stats) == 0, "stats: %s",
+         ioq_last_error());
+    return stats;
+}
+
+bool is_readable(int fd)
+{
+    const struct timespec now = {0, 0};
+    struct pollfd wanted = {fd, POLLIN, 0};
+    int rc;
+
+    do {
+        rc = ppoll(&wanted, 1, &now, NULL);
+    } while (rc < 0 && errno == EINTR);
+    return rc == 1 && (wanted.revents & POLLIN);
+}
