@@ -12,6 +12,9 @@
 
 #define REAP_AT_ONCE 64
 
+/* The device works on the first of them while we prepare the next. */
+#define TAKE_AT_ONCE 8
+
 static void finish(struct lane *lane, struct request *request, uint8_t status)
 {
     __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
@@ -238,14 +241,12 @@ static void start(struct lane *lane, struct chain *chain)
     }
 }
 
-/* One ring's worth at most: a driver that lays the available ring over the used
- * one has another chain ready whenever we give one back. */
 bool lane_take(struct lane *lane)
 {
     unsigned int taken = 0;
     struct chain chain;
 
-    while (taken < lane->ring->layout.size && ring_take(lane->ring, &chain)) {
+    while (taken < TAKE_AT_ONCE && ring_take(lane->ring, &chain)) {
         start(lane, &chain);
         taken++;
     }

@@ -56,8 +56,8 @@ int lane_open(struct lane *lane, struct disk *disk, struct ring *ring,
 /* Closes it, after all requests, and adds what it did to totals. */
 void lane_close(struct lane *lane, struct block_totals *totals);
 
-/* Takes what is in the ring, and submits it at once. Whether there was any
- * request, and whether there was any completion. */
+/* Takes some of what is in the ring, and submits it at once. Whether there was
+ * any request, and whether there was any completion. */
 bool lane_take(struct lane *lane);
 bool lane_reap(struct lane *lane);
 
