@@ -229,6 +229,13 @@ int ioq_handle_fd(struct ioq_handle *handle)
     return -1;
 }
 
+int ioq_handle_set_notify(struct ioq_handle *handle, int enabled)
+{
+    (void)handle;
+    (void)enabled;
+    return 0;
+}
+
 enum ioq_engine ioq_handle_engine(struct ioq_handle *handle)
 {
     (void)handle;

@@ -34,12 +34,17 @@ static void notify(struct queue *queue)
         signal_fd(queue->call);
 }
 
-/* Returns whether there was anything to do. */
+/* Returns whether there was anything to do. The driver is told once of all that
+ * has completed meanwhile. It cannot keep us here: there is a limit. */
 static bool work(struct queue *queue)
 {
-    bool any = lane_take(&queue->lane);
+    unsigned int left = queue->ring.layout.size;
+    bool any = false, took;
 
-    any |= lane_reap(&queue->lane);
+    do {
+        took = lane_take(&queue->lane);
+        any |= lane_reap(&queue->lane) || took;
+    } while (took && --left > 0);
     if (any)
         notify(queue);
     return any;
@@ -65,6 +70,13 @@ static bool shall_stop(struct queue *queue)
     return __atomic_load_n(&queue->stopping, __ATOMIC_ACQUIRE);
 }
 
+/* While there is work to do, neither the driver nor libioq needs to wake us. */
+static void want_wakeups(struct queue *queue, bool wanted)
+{
+    ring_want_kicks(&queue->ring, wanted);
+    ioq_handle_set_notify(queue->lane.handle, wanted);
+}
+
 static void *run(void *opaque)
 {
     struct queue *queue = opaque;
@@ -73,10 +85,10 @@ static void *run(void *opaque)
     /* What a dead server gave back, it may not have told. */
     signal_fd(queue->call);
     while (!shall_stop(queue)) {
-        ring_want_kicks(&queue->ring, false);
+        want_wakeups(queue, false);
         while (!shall_stop(queue) && work(queue))
             ;
-        ring_want_kicks(&queue->ring, true);
+        want_wakeups(queue, true);
         if (work(queue))
             continue;
         if (queue->ring.broken && !told)
