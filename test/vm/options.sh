@@ -21,6 +21,14 @@ expect_words 'neither a regular file nor a block device'
 expect_status 1 "$server" --image "$folder/disk.img" --socket "$folder/no/way"
 expect_words 'No such file'
 
+cached_bytes() {
+    fincore --bytes --noheadings --output RES "$folder/disk.img" | tr -d ' '
+}
+
+# Direct writes would sleep for what is left in the page cache.
+dd if=/dev/zero of="$folder/disk.img" bs=1M count=1 2>/dev/null
+[ "$(cached_bytes)" -gt 0 ] || fail "what was written is not cached"
+
 # In the place of a socket that nobody listens at, and gone at the end.
 : >"$folder/socket"
 "$server" --image "$folder/disk.img" --socket "$folder/socket" \
@@ -35,6 +43,11 @@ wait_until() {
     done
 }
 wait_until [ -S "$folder/socket" ]
+case $(stat -f -c %T "$folder") in
+ext2/ext3 | xfs | btrfs)
+    [ "$(cached_bytes)" = 0 ] || fail "the image is still cached"
+    ;;
+esac
 kill -USR1 $pid
 wait_until grep -q '^paused' "$folder/out"
 kill -TERM $pid

@@ -18,19 +18,28 @@ _Static_assert(offsetof(struct virtio_blk_config, unused1) + 3 ==
 
 #define FEATURE(name) (1ull << VIRTIO_BLK_F_##name)
 
+/* A direct write to a block in the page cache has to sleep, so it takes a
+ * thread. Whoever made the image may have left all of it there. */
+static void drop_cache(int fd)
+{
+    if (fdatasync(fd) == 0)
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 /* Not all file systems know O_DIRECT. libioq serves both kinds of file. */
 static int open_image(const struct disk_options *options)
 {
     int flags = (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
-    int fd = -1;
+    int fd;
 
-    if (!options->buffered)
+    if (!options->buffered) {
         fd = open(options->image, flags | O_DIRECT);
-    if (fd < 0 && (options->buffered || errno == EINVAL))
-        fd = open(options->image, flags);
-    if (fd < 0)
-        report("%s: %s", options->image, strerror(errno));
-    return fd;
+        if (fd >= 0)
+            drop_cache(fd);
+        if (fd >= 0 || errno != EINVAL)
+            return fd;
+    }
+    return open(options->image, flags);
 }
 
 /* Only an attached file can be asked. This also shows that the engine works,
@@ -120,7 +129,7 @@ int disk_open(struct disk *disk, const struct disk_options *options)
     disk->read_only = options->read_only;
     disk->fd = open_image(options);
     if (disk->fd < 0)
-        return -1;
+        return report("%s: %s", options->image, strerror(errno));
     if (learn(disk, &info) < 0) {
         disk_close(disk);
         return -1;
