@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# bench.sh SERVER [ROUNDS [SECONDS [VARIANT...]]]
+# bench.sh [ROUNDS [SECONDS [VARIANT...]]]
 #
 # What a guest gets out of a disk, and what that costs the host: libioq's
 # vhost-user-blk beside the export of qemu-storage-daemon. One guest has a disk
@@ -9,19 +9,39 @@
 # what the machine does beside this meets all alike. bench.py prints medians and
 # ratios.
 #
+# IOQ_BENCH_SERVER is a server to measure; else one is built in IOQ_BENCH_BUILD.
+#
 # The guest is an emulated one: its rates are those of a slow processor. The
 # time that a server needs for each request is not.
 BENCH=$(cd "$(dirname "$0")" && pwd)
+ROOT=$BENCH/../../..
+BUILD=${IOQ_BENCH_BUILD:-$ROOT/build/bench}
+export IOQ_VM_DIR="${IOQ_VM_DIR:-$ROOT/build/vm}"
 VM_SCRIPTS=$BENCH/../../vm
 . "$VM_SCRIPTS/common.sh"
-SERVER=$1 rounds=${2:-9} seconds=${3:-1}
-ALL='ioq-aio ioq-io_uring ioq-threads qsd-native qsd-io_uring qsd-threads'
-if [ $# -gt 3 ]; then
-    shift 3
+rounds=${1:-6} seconds=${2:-0.3}
+ALL='ioq-auto ioq-aio ioq-io_uring ioq-threads
+qsd-native qsd-io_uring qsd-threads'
+if [ $# -gt 2 ]; then
+    shift 2
 else
     # shellcheck disable=SC2086 # they are words
     set -- $ALL
 fi
+BOOT_SECONDS=600
+
+build_server() {
+    mkdir -p "$BUILD"
+    {
+        [ -f "$BUILD/build.ninja" ] ||
+            meson setup "$BUILD" "$ROOT" --buildtype=release -Dtests=enabled
+        ninja -C "$BUILD" test/vm/vhost-user-blk
+    } >"$BUILD/log" 2>&1 || {
+        cat "$BUILD/log" >&2
+        exit 1
+    }
+    SERVER=$BUILD/test/vm/vhost-user-blk
+}
 
 start_daemon() {
     qemu-storage-daemon \
@@ -41,6 +61,9 @@ start_variant() {
     esac
 }
 
+SERVER=${IOQ_BENCH_SERVER:-}
+[ -n "$SERVER" ] || build_server
+"$VM_SCRIPTS/prepare.sh" "$IOQ_VM_DIR"
 need_vm
 command -v qemu-storage-daemon >/dev/null || skip "no qemu-storage-daemon here"
 cc -O2 -D_GNU_SOURCE -static -o "$folder/load" "$BENCH/load.c"

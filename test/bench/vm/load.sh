@@ -3,14 +3,15 @@
 # reads clocks. The first disk is another one in each round.
 set -eu
 value() {
-    sed -n "s/.*ioq\.$1=\([0-9]*\).*/\1/p" /proc/cmdline
+    sed -n "s/.*ioq\.$1=\([0-9.]*\).*/\1/p" /proc/cmdline
 }
 
 run() {
-    sleep 0.2
+    sleep 0.1
     echo "begin $disk $1"
-    rate=$(/bin/load "/dev/$disk" "$2" "$3" "$4" "$seconds")
-    echo "rate $disk $1 $rate"
+    # Requests for each second, and in all.
+    rates=$(/bin/load "/dev/$disk" "$2" "$3" "$4" "$seconds")
+    echo "rate $disk $1 $rates"
 }
 
 seconds=$(value seconds)
@@ -18,7 +19,7 @@ rounds=$(value rounds)
 # shellcheck disable=SC2046 # names
 set -- $(cd /sys/block && echo vd*)
 for disk; do
-    /bin/load "/dev/$disk" read 4096 32 1 >/dev/null
+    /bin/load "/dev/$disk" read 4096 32 0.3 >/dev/null
 done
 while [ "$rounds" -gt 0 ]; do
     for disk; do
