@@ -45,7 +45,7 @@ def sentences(text):
     for lines in comments(text):
         for paragraph in paragraphs(lines):
             for sentence in re.split(r'(?<=[.;]) (?=\S)', paragraph):
-                if sentence and not sentence.endswith(':') and \
+                if sentence and sentence != 'Returns 0, or:' and \
                         not SAME_EVERYWHERE.fullmatch(sentence):
                     yield sentence
 
