@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "device.h"
 
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -214,6 +215,15 @@ static int set_vring_enable(struct device *device, struct message *message)
     return start_queue(device, vring->index);
 }
 
+/* A queue's thread must not wait, whatever kind of file the emulator sends. */
+static void never_wait(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0)
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 /* Puts the message's fd in the place of the queue's. */
 static int set_vring_fd(struct device *device, struct message *message,
                         size_t place)
@@ -231,6 +241,8 @@ static int set_vring_fd(struct device *device, struct message *message,
     if (*fd >= 0)
         close(*fd);
     *fd = message_take_fd(message);
+    if (*fd >= 0)
+        never_wait(*fd);
     if (place == offsetof(struct queue, kick))
         queue->started = true;
     return start_queue(device, index);
