@@ -28,6 +28,32 @@ skip() {
     exit 77
 }
 
+# The Debian that this is, and where its packages come from.
+debian() {
+    SUITE=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    MIRROR=$(grep -rhoE '(https?|file):/[^ ]*/debian/?( |$)' \
+        /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
+        head -n 1 | tr -d ' ')
+    MIRROR=${MIRROR:-http://deb.debian.org/debian}
+}
+
+# Others may use apt at the same time, and a mirror may not answer: tries what
+# follows several times. The output goes to $HERE/NAME.log.
+persist() {
+    log=$HERE/$1.log
+    shift
+    for pause in 5 10 20 40 no; do
+        "$@" >"$log" 2>&1 </dev/null && return
+        [ $pause = no ] || sleep $pause
+    done
+    tail -n 40 "$log"
+    fail "$*"
+}
+
+apt() {
+    apt-get -q=2 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+}
+
 need_root() {
     [ "$(id -u)" = 0 ] || skip "needs root: it $*"
 }

@@ -18,7 +18,7 @@ REPO=$(mktemp -d /var/tmp/libioq-repo.XXXXXX)
 chmod 755 "$REPO" # apt reads it as _apt
 LIST=/etc/apt/sources.list.d/$(basename "$REPO").list
 clean_up() {
-    apt-get purge -y -qq 'libioq*' >/dev/null 2>&1 || true
+    apt purge -y 'libioq*' >"$HERE/clean_up.log" 2>&1 || true
     rm -rf "$LIST" "$REPO" /var/lib/apt/lists/*"$(basename "$REPO")"*
 }
 trap clean_up EXIT
@@ -34,28 +34,29 @@ publish() {
         cp "$HERE/Release" Release
     )
     echo "deb [trusted=yes] file:$REPO ./" >"$LIST"
-    apt-get update -qq -o Dir::Etc::sourcelist="$LIST" \
-        -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 || fail "apt-get update"
+    persist update only_ours apt update -o APT::Get::List-Cleanup=0
 }
 
-apt_get() {
-    apt-get -y -qq --no-install-recommends "$@" >"$HERE/apt.log" 2>&1 || {
-        cat "$HERE/apt.log"
-        fail "apt-get $*"
-    }
+# What follows, which apt does, with no other repository than this one.
+only_ours() {
+    "$@" -o Dir::Etc::sourcelist="$LIST" -o Dir::Etc::sourceparts=-
 }
 
-# All that belongs to a package of ours, or was there before none did.
+# Files and folders that packages of ours have, or that are called so.
 files_of_ours() {
-    find /usr /etc /var/lib/dpkg/info -xdev -name '*ioq*' \
-        ! -path "*$(basename "$REPO")*" ! -path '/usr/share/doc-base/*' \
-        ! -path '/usr/src/*' 2>/dev/null | sort
+    {
+        find /usr /etc /var/lib/dpkg/info -xdev -name '*ioq*' \
+            ! -path "*$(basename "$REPO")*" ! -path '/usr/src/*' 2>/dev/null
+        for deb in "$DEBS"/*/*.deb; do
+            dpkg-deb --fsys-tarfile "$deb" | tar -t | sed 's,^\.,,'
+        done | xargs -d '\n' ls -d 2>/dev/null
+    } | sort -u
 }
 
 files_of_ours >"$HERE/before"
 publish 1
 say "apt-get install libioq-dev libioq-tests"
-apt_get install libioq-dev libioq-tests
+persist install apt install -y --no-install-recommends libioq-dev libioq-tests
 
 say "examples and a consumer, by pkg-config alone, out of /usr/share/doc"
 cd "$HERE"
@@ -89,12 +90,14 @@ fi
 
 say "upgrade: what was linked before still runs"
 publish 2
-apt_get upgrade --with-new-pkgs
+persist upgrade only_ours apt upgrade -y
 dpkg-query -W -f '${Version}\n' libioq1 | grep -q -- '-2$' || fail "not upgraded"
 "$HERE/consumer" "$HERE/file"
 ldd "$HERE/consumer" | grep -q 'libioq.so.1 => /'
 
 say "purge leaves nothing"
-apt_get purge 'libioq*'
+[ "$(files_of_ours | wc -l)" -gt "$(wc -l <"$HERE/before")" ] ||
+    fail "there is nothing to purge"
+persist purge apt purge -y 'libioq*'
 files_of_ours >"$HERE/after"
 diff "$HERE/before" "$HERE/after" || fail "purge left something"
