@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # arch.sh ARCH: builds for another architecture with Debian's cross compiler, and
 # runs the suite there: i386 on this very kernel, the others under qemu-user.
-# The libraries come from Debian's packages of that architecture, unpacked into a
-# folder: this machine's dpkg learns of no new architecture.
+# The libraries come from Debian's packages of that architecture, or are built
+# from its sources where it has none; they stay in a folder of their own: this
+# machine's dpkg learns of no new architecture.
 ARCH=$1
 . "$(dirname "$0")/common.sh"
 HERE=$HERE/$ARCH
+rm -rf "$HERE"
 mkdir "$HERE"
 
 case $ARCH in
@@ -22,51 +24,100 @@ lib=${lib:-$triplet}
 loader=
 [ -n "$qemu" ] || loader=-Wl,--dynamic-linker=/usr/$triplet/lib/ld-linux.so.2
 case $family in s390x) endian=big ;; *) endian=little ;; esac
-need_tool "$triplet-gcc" $qemu apt-get dpkg-deb meson
+need_tool "$triplet-gcc" $qemu apt-get dpkg-deb dpkg-source meson make
 
-# Debian's lists for that architecture, beside those of this machine.
+# apt-get with Debian's lists for that architecture, beside this machine's.
 fetch() {
-    mkdir -p "$HERE/apt/lists/partial" "$HERE/apt/archives/partial" "$HERE/debs"
-    set -- -q=2 -o APT::Architecture="$ARCH" -o APT::Architectures="$ARCH" \
-        -o Dir::State::Lists="$HERE/apt/lists" -o Dir::State::status=/dev/null \
-        -o Dir::Cache="$HERE/apt" -o APT::Sandbox::User=root \
-        -o Acquire::Languages=none "$@"
-    apt-get "$@"
+    apt -o APT::Architecture="$ARCH" -o APT::Architectures="$ARCH" \
+        -o Dir::Etc::sourcelist="$HERE/apt/sources.list" \
+        -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$HERE/apt/lists" \
+        -o Dir::State::status=/dev/null -o Dir::Cache="$HERE/apt" \
+        -o APT::Sandbox::User=root -o Acquire::Languages=none "$@"
 }
 
-CACHE=${IOQ_ARCH_CACHE:-/var/tmp/libioq-sysroots}/$ARCH
-if [ ! -e "$CACHE/done" ] || [ -n "$(find "$CACHE/done" -mtime +7)" ]; then
-    say "the libraries of $ARCH, unpacked"
-    rm -rf "$CACHE"
-    mkdir -p "$CACHE"
-    # The machine's own Debian sources, without what others have added.
-    fetch update >"$HERE/apt.log" 2>&1 || true # what is missing shows below
-    uring2=$(apt-cache show liburing-dev 2>/dev/null |
-        sed -n 's/^Depends: .*\(liburing[0-9]*\) .*/\1/p' | head -n 1)
-    aio=$(apt-cache depends libaio-dev | sed -n 's/.*Depends: \(libaio1.*\)/\1/p' |
-        head -n 1)
-    if [ -s "$(find "$HERE/apt/lists" -name "*binary-${ARCH}_Packages*" |
-        head -n 1)" ]; then
-        (cd "$HERE/debs" && fetch download libaio-dev "$aio" liburing-dev \
-            "$uring2" check libsubunit-dev libsubunit0) >"$HERE/apt.log" 2>&1 || {
-            cat "$HERE/apt.log"
-            fail "could not fetch the libraries"
+# A name of a package that matches, in this architecture's list.
+named() {
+    fetch indextargets --format '$(FILENAME)' 'Created-By: Packages' |
+        xargs /usr/lib/apt/apt-helper cat-file |
+        sed -n "s/^Package: \($1\)\$/\1/p" | sort -V | tail -n 1
+}
+
+unpack_packages() {
+    persist download fetch download libaio-dev "$(named 'libaio1[t0-9]*')" \
+        liburing-dev "$(named 'liburing[0-9]*')" check libsubunit-dev \
+        libsubunit0
+    for deb in ./*.deb; do
+        dpkg-deb -x "$deb" "$NEW"
+    done
+}
+
+build_check() {
+    cd check-*/ &&
+        ./configure --host="$triplet" --prefix=/usr --libdir="/usr/lib/$lib" \
+            --disable-subunit --disable-shared &&
+        make -C lib && make -C src install DESTDIR="$NEW" &&
+        make install-pcdataDATA DESTDIR="$NEW" &&
+        ln -s libcheck.a "$NEW/usr/lib/$lib/libcheck_pic.a" # Debian's name
+}
+
+build_libaio() {
+    make -C libaio-*/src install CC="$triplet-gcc" AR="$triplet-ar" \
+        RANLIB="$triplet-ranlib" prefix="$NEW/usr" \
+        libdir="$NEW/usr/lib/$lib" usrlibdir="$NEW/usr/lib/$lib"
+}
+
+build_liburing() {
+    cd liburing-*/ &&
+        ./configure --cc="$triplet-gcc" --prefix=/usr \
+            --libdir="/usr/lib/$lib" --libdevdir="/usr/lib/$lib" &&
+        make -C src AR="$triplet-ar" RANLIB="$triplet-ranlib" &&
+        make install DESTDIR="$NEW"
+}
+
+# As for riscv64 before Debian 13.
+build_sources() {
+    say "this Debian has no packages of $ARCH: built from its sources"
+    persist source fetch source check libaio liburing
+    for name in check libaio liburing; do
+        ("build_$name") >"$HERE/$name.log" 2>&1 || {
+            tail -n 40 "$HERE/$name.log"
+            fail "the build of $name"
         }
-        for deb in "$HERE"/debs/*.deb; do
-            dpkg-deb -x "$deb" "$CACHE"
-        done
-    else
-        # As riscv64 before Debian 13. No Check there, hence no suite.
-        say "this Debian has no packages of $ARCH: libaio.c instead of libaio"
-        mkdir -p "$CACHE/usr/include" "$CACHE/usr/lib/$lib"
-        cp /usr/include/libaio.h "$CACHE/usr/include/"
-        "$triplet-gcc" -shared -fPIC -Wl,-soname,libaio.so.1 \
-            -isystem "$CACHE/usr/include" "$SOURCE/test/packages/libaio.c" \
-            -o "$CACHE/usr/lib/$lib/libaio.so.1"
-        ln -s libaio.so.1 "$CACHE/usr/lib/$lib/libaio.so"
+    done
+}
+
+# Puts the libraries into $CACHE, unless an earlier run has this week.
+fill_cache() {
+    if [ -e "$CACHE" ] && [ -z "$(find "$CACHE" -maxdepth 0 -mtime +7)" ]; then
+        return
     fi
-    touch "$CACHE/done"
-fi
+    say "the libraries of $ARCH"
+    debian
+    mkdir -p "$HERE/apt/lists/partial" "$HERE/apt/archives/partial" "$HERE/debs"
+    for kind in deb deb-src; do
+        echo "$kind $MIRROR $SUITE main"
+    done >"$HERE/apt/sources.list"
+    persist update fetch update -o APT::Update::Error-Mode=any
+    NEW=$HERE/new
+    mkdir "$NEW"
+    cd "$HERE/debs"
+    if [ -n "$(named libaio-dev)" ]; then
+        unpack_packages
+    else
+        build_sources
+    fi
+    cd "$HERE"
+    mkdir -p "$(dirname "$CACHE")"
+    rm -rf "$CACHE"
+    mv "$NEW" "$CACHE"
+    touch "$CACHE"
+}
+
+CACHE=${IOQ_ARCH_CACHE:-/var/tmp/libioq-sysroots}/2/$ARCH
+fill_cache
+for file in usr/include/check.h usr/include/libaio.h usr/include/liburing.h; do
+    [ -e "$CACHE/$file" ] || fail "no $file in $CACHE: remove that folder"
+done
 
 LIBS=$CACHE/usr/lib/$lib:$CACHE/lib/$lib:/usr/$triplet/lib
 say "a cross build"
@@ -92,33 +143,40 @@ say "a cross build"
     echo "cpu_family = '$family'"
     echo "endian = '$endian'"
 } >"$HERE/cross.ini"
-tests=enabled
-[ -e "$CACHE/usr/include/check.h" ] || tests=disabled
 meson setup "$HERE/build" "$SOURCE" --cross-file "$HERE/cross.ini" -Dwerror=true \
-    -Dtests=$tests -Dman=false >"$HERE/setup.log" 2>&1 ||
+    -Dtests=enabled -Dio_uring=enabled -Dman=false >"$HERE/setup.log" 2>&1 ||
     { cat "$HERE/setup.log"; fail "meson setup"; }
 nice ninja -C "$HERE/build" >"$HERE/ninja.log" 2>&1 ||
     { grep -A 20 FAILED "$HERE/ninja.log"; fail "the build"; }
 
 # This machine's own programs pass over libraries of another architecture.
 export LD_LIBRARY_PATH="$LIBS"
-suites="--suite unit --suite abi --suite api"
 if [ -n "$qemu" ]; then
     # Linux AIO does not exist there: its tests say so and are skipped.
     export QEMU_LD_PREFIX="/usr/$triplet" IOQ_TEST_WRAPPER="$qemu"
     export IOQ_TEST_NO_SKIP=0
 fi
 
-if [ $tests = enabled ]; then
-    say "the suite"
-    # shellcheck disable=SC2086 # the suites are words
-    meson test -C "$HERE/build" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 5 $suites >"$HERE/test.log" 2>&1 || {
-        cat "$HERE/test.log"
-        fail "the suite"
-    }
-    grep -E '^(Ok|Skipped):' "$HERE/test.log"
-fi
+# Fails unless tests of that suite ran and passed.
+count_tests() {
+    ran=$(grep "\"name\": \"[^\"]*[:+]$1[ +][^\"]*\"" "$results" |
+        grep -c '"result": "OK"') || true
+    [ "$ran" -gt 0 ] || fail "no test of suite $1 ran"
+    printf '%s: %s tests passed\n' "$1" "$ran"
+}
+
+say "the suite"
+meson test -C "$HERE/build" --no-rebuild --print-errorlogs \
+    --timeout-multiplier 5 --suite unit --suite abi --suite api \
+    >"$HERE/test.log" 2>&1 || {
+    cat "$HERE/test.log"
+    fail "the suite"
+}
+grep -E '^(Ok|Skipped):' "$HERE/test.log"
+results=$HERE/build/meson-logs/testlog.json
+for suite in unit abi api; do
+    count_tests $suite
+done
 
 say "a consumer: Linux AIO works, or is refused and the handle takes another engine"
 "$triplet-gcc" -Wall -Werror -o "$HERE/consumer" "$SOURCE/debian/tests/consumer.c" \
