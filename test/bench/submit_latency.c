@@ -9,8 +9,9 @@
  * FOLDER is on the file system in question. A run is 24 submits, each waited
  * for before the next, timed without the preparing; the longest of a run
  * counts. All take turns, run by run, so that a drift of the machine meets all
- * alike. Printed are the medians of the maxima in microseconds; then the
- * medians of all the submits; then how often libioq asked its workers.
+ * alike. Printed are, a column for each, the medians of the maxima in
+ * microseconds; then the medians of all the submits; then how many in a hundred
+ * requests libioq gave to its workers.
  * test/bench/submit_latency.sh runs it on ext4, xfs and btrfs.
  */
 #include <errno.h>
@@ -288,8 +289,10 @@ static uint64_t at_workers(enum ioq_engine engine)
 struct result {
     double longest[RUNS_MAX];
     double all[RUNS_MAX * SUBMITS];
-    uint64_t at_workers;
+    double at_workers;
 };
+
+static struct result results[SITUATIONS][SUBJECTS];
 
 static void run(const char *folder, const struct situation *situation,
                 const struct subject *subject, unsigned int number,
@@ -313,7 +316,7 @@ static void run(const char *folder, const struct situation *situation,
             result->longest[number] = spent;
     }
     if (subject->engine) {
-        result->at_workers += at_workers(subject->engine);
+        result->at_workers += (double)at_workers(subject->engine);
         ioq_handle_close(handles[subject->engine]);
     }
     close(batch.fd);
@@ -332,30 +335,56 @@ static double median(double *values, unsigned int count)
     return values[count / 2];
 }
 
-static void measure(const char *folder, const struct situation *situation,
+static void measure(const char *folder, unsigned int situation,
                     unsigned int runs, char **names)
 {
-    static struct result results[SUBJECTS];
     unsigned int i, s;
 
-    memset(results, 0, sizeof(results));
     for (i = 0; i < runs; i++)
         for (s = 0; s < SUBJECTS; s++)
             if (wanted(&subjects[s], names))
-                run(folder, situation, &subjects[s], i, &results[s]);
+                run(folder, &situations[situation], &subjects[s], i,
+                    &results[situation][s]);
+}
+
+static double longest(struct result *result, unsigned int runs)
+{
+    return median(result->longest, runs);
+}
+
+static double usual(struct result *result, unsigned int runs)
+{
+    return median(result->all, runs * SUBMITS);
+}
+
+static double share_of_workers(struct result *result, unsigned int runs)
+{
+    return 100 * result->at_workers / runs / SUBMITS / BATCH;
+}
+
+static void print(const char *title,
+                  double (*figure)(struct result *result, unsigned int runs),
+                  unsigned int runs, char **names)
+{
+    unsigned int i, s;
+
+    printf("%-24s", title);
     for (s = 0; s < SUBJECTS; s++)
         if (wanted(&subjects[s], names))
-            printf("%-22s%-12s%10.0f%10.0f%9.0f %%\n", situation->name,
-                   subjects[s].name, median(results[s].longest, runs),
-                   median(results[s].all, runs * SUBMITS),
-                   100.0 * (double)results[s].at_workers / runs / SUBMITS /
-                       BATCH);
-    fflush(stdout);
+            printf("%13s", subjects[s].name);
+    for (i = 0; i < SITUATIONS; i++) {
+        printf("\n%-24s", situations[i].name);
+        for (s = 0; s < SUBJECTS; s++)
+            if (wanted(&subjects[s], names))
+                printf("%13.0f", figure(&results[i][s], runs));
+    }
+    printf("\n\n");
 }
 
 int main(int argc, char **argv)
 {
     unsigned int runs = argc > 2 ? (unsigned int)atoi(argv[2]) : 11, i;
+    char **names;
 
     if (argc < 2 || runs < 1 || runs > RUNS_MAX) {
         fprintf(stderr, "usage: submit_latency FOLDER [RUNS [NAME...]]\n");
@@ -367,9 +396,11 @@ int main(int argc, char **argv)
             die("memory", ENOMEM);
         memset(buffers[i], (int)i + 1, LENGTH);
     }
-    printf("%-22s%-12s%10s%10s%11s\n", "microseconds in submit", "", "longest",
-           "median", "at workers");
+    names = argv + (argc > 3 ? 3 : argc);
     for (i = 0; i < SITUATIONS; i++)
-        measure(argv[1], &situations[i], runs, argv + (argc > 3 ? 3 : argc));
+        measure(argv[1], i, runs, names);
+    print("longest, us", longest, runs, names);
+    print("median, us", usual, runs, names);
+    print("at workers, %", share_of_workers, runs, names);
     return 0;
 }
