@@ -9,8 +9,12 @@
 
 #define REAP_CHUNK 32u
 
-/* What one submit copies to and from the page cache, in bytes, at most. */
-#define COPY_MOST (512u << 10)
+/*
+ * What a submit copies to and from the page cache, at most: bytes for one
+ * request, and for all. A worker that is idle takes about as long to wake.
+ */
+#define COPY_EACH (32u << 10)
+#define COPY_MOST (256u << 10)
 
 int64_t ioq__now_ns(void)
 {
@@ -98,7 +102,8 @@ static bool copies_too_much(struct ioq_handle *handle,
                             const struct ioq__request *request)
 {
     return ioq__is_transfer(request) && !request->file->direct &&
-           request->length > COPY_MOST - handle->copied;
+           (request->length > COPY_EACH ||
+            request->length > COPY_MOST - handle->copied);
 }
 
 static void route(struct ioq_handle *handle, struct ioq__request *request)

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a submit does in the caller's thread, and what it leaves to workers, so
+ * as not to hold the caller up.
+ */
+#include "handle_fixture.h"
+
+/* What a submit copies, of each request and of all. */
+#define COPY_EACH (32 << 10)
+#define COPY_MOST (256 << 10)
+
+static unsigned char big_buf[SK_DISK_SIZE] __attribute__((aligned(4096)));
+
+static void start(bool direct)
+{
+    sf_reset(SK_DISK_SIZE);
+    if (direct)
+        sf_make_direct(BLOCK);
+    hx_open(32, 2);
+}
+
+/* Reads until the file is allowed that many attempts at a time. */
+static void gain_trust(unsigned int count)
+{
+    unsigned int i, round;
+
+    for (round = 0; round < 8; round++) {
+        for (i = 0; i < count; i++)
+            hx_read(big_buf, BLOCK, 0);
+        hx_results(count);
+    }
+}
+
+START_TEST(much_to_copy_is_left_to_a_worker)
+{
+    start(false);
+    ck_assert_int_eq(hx_read_now(big_buf, COPY_EACH, 0), COPY_EACH);
+    ck_assert_int_eq(hx_write_now(big_buf, COPY_EACH, 0, 0), COPY_EACH);
+    ck_assert_uint_eq(hx_stats().worker_copy, 0);
+    ck_assert_uint_eq(sk.taken, 2);
+    ck_assert_int_eq(hx_read_now(big_buf, COPY_EACH + 1, 0), COPY_EACH + 1);
+    ck_assert_uint_eq(hx_stats().worker_copy, 1);
+    ck_assert_int_eq(hx_write_now(big_buf, COPY_EACH + 1, 0, 0), COPY_EACH + 1);
+    ck_assert_uint_eq(hx_stats().worker_copy, 2);
+    ck_assert_uint_eq(sk.taken, 2);
+}
+END_TEST
+
+START_TEST(so_is_what_adds_up_to_much_in_one_submit)
+{
+    unsigned int i, count = COPY_MOST / COPY_EACH, round;
+
+    start(false);
+    gain_trust(2 * count);
+    sk.taken = 0;
+    for (round = 1; round < 3; round++) {
+        for (i = 0; i < count + 2; i++)
+            hx_read(big_buf, COPY_EACH, 0);
+        ck_assert_int_eq(hx_results(count + 2), (count + 2) * COPY_EACH);
+        ck_assert_uint_eq(sk.taken, round * count);
+        ck_assert_uint_eq(hx_stats().worker_copy, round * 2);
+    }
+}
+END_TEST
+
+START_TEST(what_is_not_copied_may_be_long)
+{
+    start(true);
+    ck_assert_int_eq(hx_read_now(big_buf, 2 * COPY_EACH, 0), 2 * COPY_EACH);
+    ck_assert_int_eq(hx_write_now(big_buf, 2 * COPY_EACH, 0, 0), 2 * COPY_EACH);
+    ck_assert_uint_eq(hx_stats().worker_copy, 0);
+    ck_assert_uint_eq(sk.taken, 2);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite;
+    TCase *tcase = hx_tcase("handle_submit", &suite);
+
+    tcase_add_test(tcase, much_to_copy_is_left_to_a_worker);
+    tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
+    tcase_add_test(tcase, what_is_not_copied_may_be_long);
+    return run_suite(suite);
+}
