@@ -329,7 +329,7 @@ static void learn(struct ioq__request *request, int64_t result)
     struct ioq__learn *learn = learn_of(request);
 
     if (result == -EAGAIN || result == -EOPNOTSUPP)
-        ioq__learn_miss(learn);
+        ioq__learn_miss(learn, request->since_ns);
     else
         ioq__learn_hit(learn);
     if (result == -EOPNOTSUPP)

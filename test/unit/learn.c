@@ -8,19 +8,22 @@
 #include "../support/runner.h"
 #include "learn.h"
 
-/* Tries count requests, then ends all that were tried. Returns how many. */
+static int64_t submit_ns;
+
+/* A submit of count requests; ends all that were tried. Returns how many. */
 static unsigned int batch(struct ioq__learn *learn, unsigned int count,
                           bool hits)
 {
     unsigned int tried = 0, i;
 
+    submit_ns++;
     for (i = 0; i < count; i++)
         tried += ioq__learn_try(learn);
     for (i = 0; i < tried; i++)
         if (hits)
             ioq__learn_hit(learn);
         else
-            ioq__learn_miss(learn);
+            ioq__learn_miss(learn, submit_ns);
     return tried;
 }
 
@@ -32,7 +35,7 @@ START_TEST(no_more_under_way_than_allowed)
     ck_assert(ioq__learn_try(&learn));
     ck_assert(ioq__learn_try(&learn));
     ck_assert(!ioq__learn_try(&learn));
-    ioq__learn_miss(&learn);
+    ioq__learn_miss(&learn, ++submit_ns);
     ck_assert_uint_eq(learn.under_way, 2);
 }
 END_TEST
@@ -60,12 +63,14 @@ END_TEST
 
 START_TEST(what_was_allowed_once_does_not_stay_so)
 {
-    struct ioq__learn learn = {.allowed = 65536};
+    struct ioq__learn learn = {.allowed = 4};
     unsigned int tried = 0, i;
 
     for (i = 0; i < 1000; i++)
+        batch(&learn, 32, true);
+    for (i = 0; i < 1000; i++)
         tried += batch(&learn, 32, false);
-    ck_assert_uint_lt(tried, 200);
+    ck_assert_uint_lt(tried, 400); /* of 32,000 */
 }
 END_TEST
 
@@ -89,11 +94,53 @@ START_TEST(one_miss_in_many_changes_little)
     unsigned int i;
 
     for (i = 0; i < 1000; i++) {
-        batch(&learn, 32, true);
+        ck_assert_uint_eq(batch(&learn, 32, true), 32);
         ck_assert(ioq__learn_try(&learn));
-        ioq__learn_miss(&learn);
+        ioq__learn_miss(&learn, ++submit_ns);
     }
-    ck_assert_uint_ge(learn.allowed, 64);
+}
+END_TEST
+
+/* Their cause is one, too. */
+START_TEST(misses_of_one_submit_are_one)
+{
+    struct ioq__learn learn = {.allowed = 32};
+
+    ck_assert_uint_eq(batch(&learn, 32, false), 32);
+    ck_assert_uint_ge(learn.allowed, 16);
+    ck_assert_uint_lt(learn.allowed, 32);
+    ck_assert_uint_eq(learn.under_way, 0);
+}
+END_TEST
+
+/* Nor does what comes back late count again. */
+START_TEST(misses_of_earlier_submits_are_known_already)
+{
+    struct ioq__learn learn = {.allowed = 32};
+    unsigned int i, allowed;
+
+    for (i = 0; i < 4; i++)
+        ck_assert(ioq__learn_try(&learn));
+    ioq__learn_miss(&learn, submit_ns + 2);
+    allowed = learn.allowed;
+    ioq__learn_miss(&learn, submit_ns + 1);
+    ioq__learn_miss(&learn, submit_ns + 2);
+    ck_assert_uint_eq(learn.allowed, allowed);
+    ioq__learn_miss(&learn, submit_ns + 3);
+    ck_assert_uint_lt(learn.allowed, allowed);
+    ck_assert_uint_eq(learn.under_way, 0);
+}
+END_TEST
+
+START_TEST(no_more_is_allowed_than_is_made_use_of)
+{
+    struct ioq__learn learn = {.allowed = 4};
+    unsigned int i;
+
+    for (i = 0; i < 1000; i++)
+        batch(&learn, 8, true);
+    ck_assert_uint_ge(learn.allowed, 8);
+    ck_assert_uint_le(learn.allowed, 64);
 }
 END_TEST
 
@@ -116,6 +163,9 @@ int main(void)
     tcase_add_test(tcase, what_was_allowed_once_does_not_stay_so);
     tcase_add_test(tcase, a_file_that_gets_better_is_found_out);
     tcase_add_test(tcase, one_miss_in_many_changes_little);
+    tcase_add_test(tcase, misses_of_one_submit_are_one);
+    tcase_add_test(tcase, misses_of_earlier_submits_are_known_already);
+    tcase_add_test(tcase, no_more_is_allowed_than_is_made_use_of);
     tcase_add_test(tcase, a_file_that_refuses_is_never_asked);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
