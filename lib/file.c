@@ -10,8 +10,8 @@
 #include "error.h"
 #include "sys_file.h"
 
-/* In vain, an attempt costs a direct file little, and others a read-ahead. */
-#define ALLOWED_DIRECT 64u
+/* In vain, an attempt costs time in submit; a read-ahead, if not direct. */
+#define ALLOWED_DIRECT 8u
 #define ALLOWED_BUFFERED 4u
 
 /* The largest block that the probing below supposes. */

@@ -16,18 +16,21 @@ static void start(bool direct)
     sf_reset(SK_DISK_SIZE);
     if (direct)
         sf_make_direct(BLOCK);
-    hx_open(32, 2);
+    hx_open(64, 2);
 }
 
-/* Reads until the file is allowed that many attempts at a time. */
+/* Goes on until the file is allowed that many attempts at a time. */
 static void gain_trust(unsigned int count)
 {
     unsigned int i, round;
 
     for (round = 0; round < 8; round++) {
-        for (i = 0; i < count; i++)
-            hx_read(big_buf, BLOCK, 0);
-        hx_results(count);
+        for (i = 0; i < 2 * count; i++)
+            if (i % 2)
+                hx_read(big_buf, BLOCK, 0);
+            else
+                hx_write(big_buf, BLOCK, 0, 0);
+        hx_results(2 * count);
     }
 }
 
@@ -73,6 +76,26 @@ START_TEST(what_is_not_copied_may_be_long)
 }
 END_TEST
 
+/* Each of the attempts may be in vain, and costs time here. */
+START_TEST(a_new_file_is_tried_a_little_at_first)
+{
+    unsigned int i;
+
+    start(true);
+    for (i = 0; i < 32; i++)
+        hx_write(big_buf, BLOCK, 0, 0);
+    hx_results(32);
+    ck_assert_uint_gt(sk.taken, 0);
+    ck_assert_uint_le(sk.taken, 8);
+    gain_trust(32); /* but soon is given all */
+    sk.taken = 0;
+    for (i = 0; i < 32; i++)
+        hx_write(big_buf, BLOCK, 0, 0);
+    hx_results(32);
+    ck_assert_uint_eq(sk.taken, 32);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -81,5 +104,6 @@ int main(void)
     tcase_add_test(tcase, much_to_copy_is_left_to_a_worker);
     tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
+    tcase_add_test(tcase, a_new_file_is_tried_a_little_at_first);
     return run_suite(suite);
 }
