@@ -96,20 +96,25 @@ static int start_thread(struct ioq__workers *workers)
         return -rc;
     workers->states[i] = IOQ__WORKER_RUNS;
     workers->running++;
+    workers->idle++;
     workers->started++;
     return 0;
 }
 
-/* With the lock held: gets one more thread going, if there is work for it. */
-static int wake_one(struct ioq__workers *workers)
+/*
+ * With the lock held: sees to one more thread, if there is work for it. Returns
+ * 1 if it has to be woken, which is better done without the lock, as the first
+ * thing that it does is to take it. Otherwise 0 or -errno.
+ */
+static int one_more(struct ioq__workers *workers)
 {
     int rc = 0;
 
     if (!has_work(workers))
         return 0;
     if (workers->idle > 0)
-        pthread_cond_signal(&workers->wake);
-    else if (workers->running < workers->max)
+        return 1;
+    if (workers->running < workers->max)
         rc = start_thread(workers);
     return workers->running > 0 ? 0 : rc;
 }
@@ -122,10 +127,8 @@ static bool wait_for_work(struct ioq__workers *workers)
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += IOQ__WORKER_IDLE_SECONDS;
-    workers->idle++;
     while (!workers->stop && !has_work(workers) && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&workers->wake, &workers->lock, &until);
-    workers->idle--;
     return !workers->stop && has_work(workers);
 }
 
@@ -136,33 +139,46 @@ static void set_up_thread(struct ioq__workers *workers)
         sched_setaffinity(0, sizeof(workers->affinity), &workers->affinity);
 }
 
+/* With the lock held, but not all the time. */
+static void work_once(struct ioq__workers *workers, struct ioq__bounce *bounce)
+{
+    struct ioq__request *request = take(workers);
+    struct ioq__file *file = request->file;
+    int more;
+
+    workers->idle--;
+    more = one_more(workers);
+    pthread_mutex_unlock(&workers->lock);
+    if (more > 0)
+        pthread_cond_signal(&workers->wake);
+
+    ioq__blocking_run(request, bounce);
+
+    /* All of it before the owner is told: the next submit needs the lock. */
+    pthread_mutex_lock(&workers->lock);
+    file->at_work--;
+    workers->idle++;
+    pthread_mutex_unlock(&workers->lock);
+    finish(workers, request);
+    pthread_mutex_lock(&workers->lock);
+}
+
 static void *work(void *opaque)
 {
     struct ioq__workers *workers = opaque;
     struct ioq__bounce bounce = {0};
-    struct ioq__request *request;
-    struct ioq__file *file;
     unsigned int i = 0;
 
     set_up_thread(workers);
     pthread_mutex_lock(&workers->lock);
-    while (wait_for_work(workers)) {
-        request = take(workers);
-        file = request->file;
-        wake_one(workers);
-        pthread_mutex_unlock(&workers->lock);
-
-        ioq__blocking_run(request, &bounce);
-
-        pthread_mutex_lock(&workers->lock);
-        file->at_work--;
-        finish(workers, request);
-    }
+    while (wait_for_work(workers))
+        work_once(workers, &bounce);
     while (!pthread_equal(workers->threads[i], pthread_self()) ||
            workers->states[i] != IOQ__WORKER_RUNS)
         i++;
     workers->states[i] = IOQ__WORKER_LEFT;
     workers->running--;
+    workers->idle--;
     pthread_mutex_unlock(&workers->lock);
     ioq__bounce_free(&bounce);
     return NULL;
@@ -197,10 +213,12 @@ int ioq__workers_push(struct ioq__workers *workers, struct ioq__list *list)
         next = request->next;
         ioq__list_add(&workers->waiting, request);
     }
-    rc = wake_one(workers);
-    pthread_mutex_unlock(&workers->lock);
     list->head = NULL;
-    return rc;
+    rc = one_more(workers);
+    pthread_mutex_unlock(&workers->lock);
+    if (rc > 0)
+        pthread_cond_signal(&workers->wake);
+    return rc < 0 ? rc : 0;
 }
 
 unsigned int ioq__workers_run_here(struct ioq__workers *workers)

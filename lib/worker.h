@@ -26,7 +26,7 @@ struct ioq__workers {
     struct ioq__list waiting; /* nobody has begun these */
     unsigned int max;         /* threads */
     unsigned int running;     /* threads */
-    unsigned int idle;        /* of those */
+    unsigned int idle;        /* of those: about to look for work */
     unsigned int share;       /* threads that one file may keep busy */
     bool stop;
     uint64_t started;

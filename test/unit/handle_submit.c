@@ -96,6 +96,18 @@ START_TEST(a_new_file_is_tried_a_little_at_first)
 }
 END_TEST
 
+/* What its completion tells, a submit may rely on. */
+START_TEST(a_worker_that_is_done_is_there_for_the_next)
+{
+    int i;
+
+    start(true);
+    for (i = 0; i < 1000; i++)
+        ck_assert_int_eq(hx_write_now(big_buf, 100, 3, 0), 100);
+    ck_assert_uint_eq(hx_stats().workers_started, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -105,5 +117,6 @@ int main(void)
     tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
     tcase_add_test(tcase, a_new_file_is_tried_a_little_at_first);
+    tcase_add_test(tcase, a_worker_that_is_done_is_there_for_the_next);
     return run_suite(suite);
 }
