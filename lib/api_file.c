@@ -18,6 +18,14 @@ static void set_count(struct ioq_handle *handle, unsigned int count)
     ioq__workers_set_files(&handle->workers, count);
 }
 
+/* Direct reads are for the engine, if it is one that reads. */
+static bool needs_worker(const struct ioq_handle *handle,
+                         const struct ioq__file *file)
+{
+    return !file->direct || file->writable ||
+           handle->ops->id == IOQ_ENGINE_THREADS;
+}
+
 static int attach(struct ioq_handle *handle, int fd)
 {
     struct ioq__file *file;
@@ -39,6 +47,8 @@ static int attach(struct ioq_handle *handle, int fd)
         free(file);
         return rc;
     }
+    if (needs_worker(handle, file))
+        ioq__workers_keep(&handle->workers);
     handle->files[number] = file;
     set_count(handle, handle->file_count + 1);
     return number;
@@ -75,6 +85,8 @@ static int detach(struct ioq_handle *handle, int number)
                          number, file->requests);
     if (handle->ops->detach)
         handle->ops->detach(handle->engine, file);
+    if (needs_worker(handle, file))
+        ioq__workers_let_go(&handle->workers);
     handle->files[number] = NULL;
     free(file);
     set_count(handle, handle->file_count - 1);

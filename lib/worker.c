@@ -119,6 +119,12 @@ static int one_more(struct ioq__workers *workers)
     return workers->running > 0 ? 0 : rc;
 }
 
+/* With the lock held. */
+static bool must_stay(const struct ioq__workers *workers)
+{
+    return workers->kept > 0 && workers->running == 1;
+}
+
 /* With the lock held. Returns false if it is time to leave. */
 static bool wait_for_work(struct ioq__workers *workers)
 {
@@ -127,8 +133,12 @@ static bool wait_for_work(struct ioq__workers *workers)
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += IOQ__WORKER_IDLE_SECONDS;
-    while (!workers->stop && !has_work(workers) && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&workers->wake, &workers->lock, &until);
+    while (!workers->stop && !has_work(workers) &&
+           (must_stay(workers) || rc != ETIMEDOUT))
+        if (must_stay(workers))
+            pthread_cond_wait(&workers->wake, &workers->lock);
+        else
+            rc = pthread_cond_timedwait(&workers->wake, &workers->lock, &until);
     return !workers->stop && has_work(workers);
 }
 
@@ -193,6 +203,23 @@ int ioq__workers_start(struct ioq__workers *workers)
         rc = start_thread(workers);
     pthread_mutex_unlock(&workers->lock);
     return rc;
+}
+
+void ioq__workers_keep(struct ioq__workers *workers)
+{
+    pthread_mutex_lock(&workers->lock);
+    workers->kept++;
+    if (workers->running == 0)
+        start_thread(workers);
+    pthread_mutex_unlock(&workers->lock);
+}
+
+void ioq__workers_let_go(struct ioq__workers *workers)
+{
+    pthread_mutex_lock(&workers->lock);
+    if (--workers->kept == 0)
+        pthread_cond_broadcast(&workers->wake);
+    pthread_mutex_unlock(&workers->lock);
 }
 
 void ioq__workers_set_files(struct ioq__workers *workers, unsigned int files)

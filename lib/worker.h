@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Threads that do what may sleep. They start on demand, one waking the next,
- * and leave when there was nothing to do for a while.
+ * and leave when there was nothing to do for a while; but one stays where it is
+ * kept, since to start a thread takes longer than to wake it.
  *
  * The lock is taken to hand work over, never to collect what is finished.
  */
@@ -28,6 +29,7 @@ struct ioq__workers {
     unsigned int running;     /* threads */
     unsigned int idle;        /* of those: about to look for work */
     unsigned int share;       /* threads that one file may keep busy */
+    unsigned int kept;        /* if not 0, the last thread stays */
     bool stop;
     uint64_t started;
     cpu_set_t affinity; /* of the thread that opened the handle */
@@ -47,6 +49,13 @@ void ioq__workers_close(struct ioq__workers *workers);
 
 /* Starts one thread if there is none. Returns 0 or -errno. */
 int ioq__workers_start(struct ioq__workers *workers);
+
+/*
+ * From the first of these calls to the last of those there is a thread, if one
+ * can be started: so that no submit has to.
+ */
+void ioq__workers_keep(struct ioq__workers *workers);
+void ioq__workers_let_go(struct ioq__workers *workers);
 
 /* How many of the threads one file may keep busy: not all, if it has company.
  */

@@ -209,8 +209,8 @@ START_TEST(without_threads_the_caller_does_it)
     set_up();
     sf_make_direct(BLOCK);
     ck_assert_int_eq(ioq_handle_open(&options, &hx), 0);
-    ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
     thread_error = EAGAIN;
+    ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
     hx_pattern();
     hx_write(hx_buf, 100, 7, 0);
     hx_zero(3 * BLOCK, BLOCK, 0);

@@ -3,7 +3,11 @@
  * What a submit does in the caller's thread, and what it leaves to workers, so
  * as not to hold the caller up.
  */
+#include <dirent.h>
+#include <time.h>
+
 #include "handle_fixture.h"
+#include "worker.h"
 
 /* What a submit copies, of each request and of all. */
 #define COPY_EACH (32 << 10)
@@ -96,6 +100,65 @@ START_TEST(a_new_file_is_tried_a_little_at_first)
 }
 END_TEST
 
+static unsigned int threads(void)
+{
+    DIR *folder = opendir("/proc/self/task");
+    const struct dirent *entry;
+    unsigned int count = 0;
+
+    ck_assert_ptr_nonnull(folder);
+    while ((entry = readdir(folder)))
+        count += entry->d_name[0] != '.';
+    closedir(folder);
+    return count;
+}
+
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+static void wait_for_threads(unsigned int count)
+{
+    int tries = 0;
+
+    while (threads() != count) {
+        ck_assert_int_lt(++tries, 4000);
+        sleep_ms(5);
+    }
+}
+
+START_TEST(a_worker_is_there_before_the_first_submit)
+{
+    start(true);
+    ck_assert_uint_eq(hx_stats().workers_started, 1);
+    ck_assert_int_eq(hx_write_now(big_buf, 100, 3, 0), 100);
+    ck_assert_uint_eq(hx_stats().workers_started, 1);
+    /* Others leave when there is no work, and it stays. */
+    sleep_ms(IOQ__WORKER_IDLE_SECONDS * 1000 + 500);
+    ck_assert_int_eq(hx_write_now(big_buf, 100, 3, 0), 100);
+    ck_assert_uint_eq(hx_stats().workers_started, 1);
+}
+END_TEST
+
+START_TEST(it_leaves_with_the_last_file_that_may_need_it)
+{
+    int file;
+
+    start(false);
+    file = ioq_handle_attach(hx, sk.fd, 0);
+    ck_assert_int_ge(file, 0);
+    ck_assert_int_eq(ioq_handle_detach(hx, 0), 0);
+    sleep_ms(IOQ__WORKER_IDLE_SECONDS * 1000 + 500);
+    ck_assert_uint_eq(threads(), 2);
+    ck_assert_int_eq(ioq_handle_detach(hx, file), 0);
+    wait_for_threads(1);
+    ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
+    ck_assert_int_eq(hx_write_now(big_buf, BLOCK, 0, IOQ_F_FUA), BLOCK);
+    ck_assert_uint_eq(hx_stats().workers_started, 2);
+}
+END_TEST
+
 /* What its completion tells, a submit may rely on. */
 START_TEST(a_worker_that_is_done_is_there_for_the_next)
 {
@@ -108,6 +171,17 @@ START_TEST(a_worker_that_is_done_is_there_for_the_next)
 }
 END_TEST
 
+START_TEST(a_file_that_needs_none_starts_none)
+{
+    sf_reset(SK_DISK_SIZE);
+    sf_make_direct(BLOCK);
+    sf.info.open_flags = O_RDONLY | O_DIRECT;
+    hx_open(8, 2);
+    ck_assert_int_eq(hx_read_now(big_buf, BLOCK, 0), BLOCK);
+    ck_assert_uint_eq(hx_stats().workers_started, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -117,6 +191,9 @@ int main(void)
     tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
     tcase_add_test(tcase, a_new_file_is_tried_a_little_at_first);
+    tcase_add_test(tcase, a_worker_is_there_before_the_first_submit);
+    tcase_add_test(tcase, it_leaves_with_the_last_file_that_may_need_it);
     tcase_add_test(tcase, a_worker_that_is_done_is_there_for_the_next);
+    tcase_add_test(tcase, a_file_that_needs_none_starts_none);
     return run_suite(suite);
 }
