@@ -8,7 +8,8 @@
 # not, or is under a loop device. support/place.h is the program's side. Beyond
 # that the program finds in its environment
 #   IOQ_TEST_SERVER   the server's process, to be killed
-#   IOQ_TEST_ERRORS   a file: while it exists, all requests fail
+#   IOQ_TEST_ERRORS   a file: while it exists, all requests fail, or as many as
+#                     the caller's IOQ_TEST_ERROR_RATE says, from 0 to 1
 #   IOQ_TEST_SLOW=1   set by the caller: each request takes 30 ms at the server
 # Status 77 if there can be none here.
 #
@@ -39,8 +40,8 @@ start_server() {
         # shellcheck disable=SC2086 # the delays are words
         setpriv --pdeathsig KILL nbdkit -f -t 16 -i 127.0.0.1 -p "$port" \
             -P "$folder/pid" --filter=delay --filter=error file \
-            "$folder/image" $delays error=EIO error-rate=1 \
-            error-file="$folder/errors" 2>"$folder/server.log" &
+            "$folder/image" $delays error=EIO error-file="$folder/errors" \
+            error-rate="${IOQ_TEST_ERROR_RATE:-1}" 2>"$folder/server.log" &
         server=$!
         await_server && return
     done
