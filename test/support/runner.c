@@ -3,6 +3,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+bool test_is_wanted(const char *name)
+{
+    const char *at = getenv("IOQ_TEST_ONLY");
+    size_t length = strlen(name);
+
+    if (!at)
+        return true;
+    for (at = strstr(at, name); at; at = strstr(at + 1, name))
+        if ((at == getenv("IOQ_TEST_ONLY") || at[-1] == ',') &&
+            (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}
 
 int run_suite(Suite *suite)
 {
