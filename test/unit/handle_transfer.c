@@ -91,7 +91,7 @@ START_TEST(a_short_write_is_continued_wherever_it_ended)
 }
 END_TEST
 
-/* P22 */
+/* P22, P23 */
 START_TEST(many_short_transfers_in_a_row_add_up)
 {
     static const int script[] = {100, 1, 511, 512, 3, -EINTR, 700};

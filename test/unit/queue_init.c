@@ -312,6 +312,7 @@ START_TEST(cleanup_drops_what_the_kernel_did_not_take)
     ck_assert_uint_eq(sk.taken, 2);
     ck_assert_uint_eq(fx.completed, 0);
     ck_assert_ptr_eq(first->iocb.u.c.buf, &first->iov);
+    ck_assert_ptr_eq(fx.requests[0].iocb.u.c.buf, &fx.requests[0].iov);
 }
 END_TEST
 
