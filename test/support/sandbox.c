@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CALLS_MAX 128u
+#define CALLS_MAX SANDBOX_CALLS_MAX
 
 /* There are no filters on 32-bit machines, which have neither of these. */
 #ifndef __LP64__
@@ -138,6 +138,16 @@ static const struct {
 #define ARCHITECTURE 0
 #endif
 
+const char *sandbox_name(int number)
+{
+    unsigned int i;
+
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (calls[i].number == number)
+            return calls[i].name;
+    return NULL;
+}
+
 int sandbox_number(const char *name)
 {
     unsigned int i;
@@ -222,11 +232,10 @@ static int add_row(char *line, const char *engine, int *numbers, int count)
     return add_words(line + 2 + length, numbers, count);
 }
 
-int sandbox_allow_documented(const char *path, const char *engine,
-                             const char *extra)
+int sandbox_documented(const char *path, const char *engine, int *ret_numbers)
 {
     char line[4096], words[4096];
-    int numbers[CALLS_MAX], count = 0, common = 0;
+    int count = 0, common = 0;
     FILE *document = fopen(path, "r");
 
     if (!document) {
@@ -235,19 +244,30 @@ int sandbox_allow_documented(const char *path, const char *engine,
     }
     while (count >= 0 && fgets(line, sizeof(line), document)) {
         strcpy(words, line);
-        count = add_row(words, "all", numbers, count);
+        count = add_row(words, "all", ret_numbers, count);
         common = common ? common : count;
         strcpy(words, line);
         if (count >= 0)
-            count = add_row(words, engine, numbers, count);
+            count = add_row(words, engine, ret_numbers, count);
     }
     fclose(document);
     if (common == 0 || (count == common && strcmp(engine, "threads") != 0)) {
         fprintf(stderr, "sandbox: %s lists nothing for %s\n", path, engine);
         return -EINVAL;
     }
+    return count < 0 ? -EINVAL : count;
+}
+
+int sandbox_allow_documented(const char *path, const char *engine,
+                             const char *extra)
+{
+    int numbers[CALLS_MAX];
+    int count = sandbox_documented(path, engine, numbers);
+    char words[4096];
+
+    if (count < 0)
+        return count;
     snprintf(words, sizeof(words), "%s", extra);
-    if (count > 0)
-        count = add_words(words, numbers, count);
+    count = add_words(words, numbers, count);
     return count < 0 ? -EINVAL : sandbox_allow(numbers, (unsigned int)count);
 }
