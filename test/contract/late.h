@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What tests of sleeping share: rigs that are stuck, and for how long. */
+#ifndef IOQ_TEST_CONTRACT_LATE_H
+#define IOQ_TEST_CONTRACT_LATE_H
+
+#include "contract.h"
+
+#include <pthread.h>
+
+#define MILLISECOND INT64_C(1000000)
+
+int64_t now_ns(void);
+
+/* Sleeps until fd is readable; fails the test after LONG. */
+void await_readable(int fd);
+
+/*
+ * Reaps nothing until the completion fd is not readable: what has signalled it
+ * last may have done so behind the last completion's back.
+ */
+void settle(struct rig *rig);
+
+/* A rig with one worker. */
+void rig_open_narrow(struct rig *rig, unsigned int depth);
+
+/* Queues zeroes for one block. Workers do that, on every engine. */
+void queue_zeroes(struct rig *rig, unsigned int block, void *user_data);
+
+/* Lets go of the stuck request in a while, from a thread that join ends. */
+struct later {
+    pthread_t thread;
+};
+void later_begin(struct later *later, struct stuck *stuck);
+void later_join(struct later *later);
+
+/* One completion without sleeping for long; fails the test after LONG. */
+struct ioq_completion reap_one(struct rig *rig);
+
+#endif /* IOQ_TEST_CONTRACT_LATE_H */
