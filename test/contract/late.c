@@ -56,6 +56,17 @@ void rig_open_narrow(struct rig *rig, unsigned int depth)
     rig_open_with(rig, &options);
 }
 
+void queue_reads(struct rig *rig, int count)
+{
+    int i, rc;
+
+    for (i = 0; i < count; i++) {
+        rc = ioq_handle_read(rig->handle, 0, rig->buf + i * BLOCK, BLOCK,
+                             i * BLOCK, 0, (void *)(intptr_t)i);
+        MUST(rc == 0, "queueing: %d, %s", rc, ioq_last_error());
+    }
+}
+
 void queue_zeroes(struct rig *rig, unsigned int block, void *user_data)
 {
     int rc = ioq_handle_write_zeroes(

@@ -23,6 +23,9 @@ void settle(struct rig *rig);
 /* A rig with one worker. */
 void rig_open_narrow(struct rig *rig, unsigned int depth);
 
+/* Queues reads of the first blocks. Each user_data is the block's number. */
+void queue_reads(struct rig *rig, int count);
+
 /* Queues zeroes for one block. Workers do that, on every engine. */
 void queue_zeroes(struct rig *rig, unsigned int block, void *user_data);
 

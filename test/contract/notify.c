@@ -5,16 +5,6 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
-static void queue_reads(struct rig *rig, int count)
-{
-    int i;
-
-    for (i = 0; i < count; i++)
-        ck_assert_int_eq(ioq_handle_read(rig->handle, 0, rig->buf + i * BLOCK,
-                                         BLOCK, i * BLOCK, 0, NULL),
-                         0);
-}
-
 /* "Returns the completion fd: poll it for reading, level- or edge-triggered" */
 TEST(fd_is_polled_for_its_level, "")
 {
