@@ -60,9 +60,9 @@ static bool on_disk(const struct disk *disk, uint64_t sector, uint64_t length)
 
 static bool must_be_durable(const struct lane *lane)
 {
-    if (lane->cache_switch)
-        return !__atomic_load_n(&lane->disk->writeback, __ATOMIC_RELAXED);
-    return lane->writethrough;
+    if (lane->writethrough || !lane->cache_switch)
+        return lane->writethrough;
+    return !__atomic_load_n(&lane->disk->writeback, __ATOMIC_RELAXED);
 }
 
 static void start_transfer(struct lane *lane, struct request *request,
