@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "device.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <stddef.h>
@@ -277,15 +278,39 @@ static int get_config(struct device *device, struct message *message)
     return answer(device, message, MESSAGE_CONFIG_HEADER + config->size);
 }
 
+/* Off if the driver has switched it off, at whichever server. */
+static void agree_on_cache(struct device *device)
+{
+    uint8_t *writethrough = inflight_writethrough(&device->inflight);
+
+    if (!writethrough)
+        return;
+    if (*writethrough)
+        __atomic_store_n(&device->disk->writeback, 0, __ATOMIC_RELAXED);
+    *writethrough = !device->disk->writeback;
+}
+
+/* A driver that has switched the cache off never flushes again. */
+static int empty_cache(struct device *device)
+{
+    stop_queues(device);
+    if (fdatasync(device->disk->fd) < 0)
+        return report("cannot flush: %s", strerror(errno));
+    return start_queues(device);
+}
+
 static int set_config(struct device *device, struct message *message)
 {
     const struct message_config *config = &message->payload.config;
+    uint8_t *writethrough = inflight_writethrough(&device->inflight);
 
     if (config->size > message->size - MESSAGE_CONFIG_HEADER ||
         disk_write_config(device->disk, config->offset, config->size,
                           config->bytes) < 0)
         return report("the driver wrote to what it must not");
-    return DONE;
+    if (writethrough)
+        *writethrough = !device->disk->writeback;
+    return device->disk->writeback ? DONE : empty_cache(device);
 }
 
 static int get_inflight_fd(struct device *device, struct message *message)
@@ -319,6 +344,7 @@ static int set_inflight_fd(struct device *device, struct message *message)
     stop_queues(device);
     if (inflight_map(&device->inflight, kept, message->fds[0]) < 0)
         return -1;
+    agree_on_cache(device);
     return start_queues(device);
 }
 

@@ -25,6 +25,11 @@ static uint64_t log_size(uint16_t ring_size)
     return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+static uint64_t logs_size(uint16_t queues, uint16_t ring_size)
+{
+    return queues * log_size(ring_size);
+}
+
 static void clear_logs(struct inflight *inflight)
 {
     unsigned int i;
@@ -46,7 +51,7 @@ int inflight_create(uint16_t queues, uint16_t queue_size,
     struct inflight inflight = {.map = NULL};
     int fd;
 
-    made.size = queues * log_size(queue_size);
+    made.size = logs_size(queues, queue_size) + ALIGNMENT;
     fd = memfd_create("in-flight requests", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0 || ftruncate(fd, (off_t)made.size) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0) {
@@ -70,7 +75,7 @@ int inflight_map(struct inflight *inflight, const struct message_inflight *kept,
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t before = kept->offset % page;
-    uint64_t needed = kept->queues * log_size(kept->queue_size);
+    uint64_t needed = logs_size(kept->queues, kept->queue_size) + ALIGNMENT;
     struct stat st;
     void *map;
 
@@ -107,6 +112,14 @@ struct inflight_log *inflight_of(const struct inflight *inflight,
         ring_size > inflight->queue_size)
         return NULL;
     return (void *)(inflight->base + queue * log_size(inflight->queue_size));
+}
+
+uint8_t *inflight_writethrough(const struct inflight *inflight)
+{
+    if (!inflight->map)
+        return NULL;
+    return (uint8_t *)inflight->base +
+           logs_size(inflight->queues, inflight->queue_size);
 }
 
 void inflight_take(struct inflight_log *log, uint16_t head, uint64_t counter)

@@ -3,7 +3,7 @@
  * The in-flight log: shared memory that the emulator keeps, in which each queue
  * notes the requests that it has taken and not yet given back. A server that
  * died finds there what to do over. The layout is that of the vhost-user
- * specification for split rings.
+ * specification for split rings. Behind it we keep one byte of our own.
  */
 #ifndef INFLIGHT_H
 #define INFLIGHT_H
@@ -50,6 +50,10 @@ void inflight_unmap(struct inflight *inflight);
 /* The log of a queue with a ring of that size; NULL if there is none. */
 struct inflight_log *inflight_of(const struct inflight *inflight,
                                  unsigned int queue, uint16_t ring_size);
+
+/* Whether the driver has switched the write cache off: the emulator does not
+ * tell that to a new server. NULL if there is no log. */
+uint8_t *inflight_writethrough(const struct inflight *inflight);
 
 /* log may be NULL in these: then there is nothing to do. */
 
