@@ -108,9 +108,9 @@ static int get_protocol_features(struct device *device, struct message *message)
 
 static int set_protocol_features(struct device *device, struct message *message)
 {
-    device->protocol_features = message->payload.number;
     if (message->payload.number & ~PROTOCOL_FEATURES)
         return report("protocol features that were not offered");
+    device->protocol_features = message->payload.number;
     return DONE;
 }
 

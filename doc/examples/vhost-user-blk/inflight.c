@@ -166,9 +166,10 @@ unsigned int inflight_recover(struct inflight_log *log, uint16_t ring_size,
     if (!log)
         return 0;
     /* It was given back, and we died before we could note that. */
+    head = __atomic_load_n(&log->last_head, __ATOMIC_RELAXED);
     if (log->used != used) {
-        if (log->last_head < ring_size)
-            log->requests[log->last_head].in_flight = 0;
+        if (head < ring_size)
+            log->requests[head].in_flight = 0;
         log->used = used;
     }
     for (head = 0; head < ring_size; head++) {

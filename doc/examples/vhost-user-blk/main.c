@@ -135,10 +135,13 @@ static int listen_at(const char *path)
 
     if (n >= (int)sizeof(address.sun_path))
         return report("--socket: the path is too long");
-    if (fd < 0 || bind(fd, (void *)&address, sizeof(address)) < 0 ||
-        listen(fd, 1) < 0 || rename(address.sun_path, path) < 0)
+    if (fd < 0 || bind(fd, (void *)&address, sizeof(address)) < 0)
         return report("%s: %s", path, strerror(errno));
-    return fd;
+    if (listen(fd, 1) == 0 && rename(address.sun_path, path) == 0)
+        return fd;
+    report("%s: %s", path, strerror(errno));
+    unlink(address.sun_path);
+    return -1;
 }
 
 /* Half a message must not keep us from hearing signals. */

@@ -63,6 +63,8 @@ static int map_region(struct memory *memory,
         return report("two memory regions overlap");
     /* From the file's start: a region may begin within a huge page. */
     length = (wanted->offset + wanted->size + page - 1) / page * page;
+    if (length != (size_t)length)
+        return report("a memory region is too large for this process");
     map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return report("cannot map guest memory: %s", strerror(errno));
