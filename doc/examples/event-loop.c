@@ -33,7 +33,6 @@
 
 struct piece {
     int64_t offset;
-    uint64_t length;
     char *data[2]; /* of each disk */
     int missing;   /* reads that did not complete yet */
 };
@@ -41,6 +40,7 @@ struct piece {
 struct job {
     struct ioq_handle *handle;
     const char *names[2];
+    int fds[2];
     int files[2]; /* as the handle numbers them */
     int64_t length, next;
     int64_t compared;
@@ -65,6 +65,7 @@ static void open_disk(struct job *job, int disk, const char *name)
     if (fd < 0)
         fail(name, strerror(errno));
     job->names[disk] = name;
+    job->fds[disk] = fd;
     job->files[disk] = ioq_handle_attach(job->handle, fd, 0);
     if (job->files[disk] < 0 ||
         ioq_handle_file_info(job->handle, job->files[disk], &info) < 0)
@@ -75,36 +76,35 @@ static void open_disk(struct job *job, int disk, const char *name)
         fail(name, "not as long as the other one");
 }
 
-/* Queues the reads of the next piece, if there is one left. */
+/* Queues the reads of the next piece, if there is one left. The last one may
+ * reach beyond the end, so that all are whole blocks. */
 static void begin_piece(struct job *job, struct piece *piece)
 {
-    int64_t left = job->length - job->next;
     int disk;
 
-    if (left == 0 || job->differs >= 0)
+    if (job->next >= job->length || job->differs >= 0)
         return;
     piece->offset = job->next;
-    piece->length = left < PIECE ? (uint64_t)left : PIECE;
     piece->missing = 2;
     for (disk = 0; disk < 2; disk++)
         if (ioq_handle_read(job->handle, job->files[disk], piece->data[disk],
-                            piece->length, piece->offset, 0, piece) < 0)
+                            PIECE, piece->offset, 0, piece) < 0)
             fail(job->names[disk], ioq_last_error());
-    job->next += (int64_t)piece->length;
+    job->next += PIECE;
     job->busy++;
 }
 
 static void compare(struct job *job, const struct piece *piece)
 {
-    uint64_t i = 0;
+    unsigned int i = 0;
 
-    job->compared += (int64_t)piece->length;
-    if (memcmp(piece->data[0], piece->data[1], piece->length) == 0)
+    job->compared += PIECE;
+    if (memcmp(piece->data[0], piece->data[1], PIECE) == 0)
         return;
     while (piece->data[0][i] == piece->data[1][i])
         i++;
-    if (job->differs < 0 || piece->offset + (int64_t)i < job->differs)
-        job->differs = piece->offset + (int64_t)i;
+    if (job->differs < 0 || piece->offset + i < job->differs)
+        job->differs = piece->offset + i;
 }
 
 static void read_done(struct job *job, const struct ioq_completion *done)
@@ -211,9 +211,10 @@ int main(int argc, char **argv)
     }
     loop(&job);
     ioq_handle_close(job.handle);
-    for (i = 0; i < (int)PIECES; i++) {
-        free(job.pieces[i].data[0]);
-        free(job.pieces[i].data[1]);
+    for (disk = 0; disk < 2; disk++) {
+        for (i = 0; i < (int)PIECES; i++)
+            free(job.pieces[i].data[disk]);
+        close(job.fds[disk]);
     }
     return report(&job);
 }

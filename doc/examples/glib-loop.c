@@ -150,7 +150,8 @@ static int digest(struct job *job, const char *name)
         job->blocks[i].data = aligned_alloc(4096, BLOCK);
         read_block(job);
     }
-    g_main_loop_run(job->loop);
+    if (!job->over) /* the loop would forget that it was told to quit */
+        g_main_loop_run(job->loop);
     if (job->error)
         fprintf(stderr, "glib-loop: %s: %s\n", name, job->error);
     else
@@ -169,7 +170,7 @@ static int digest(struct job *job, const char *name)
 int main(int argc, char **argv)
 {
     struct job job = {0};
-    int fd;
+    int fd, status;
 
     if (argc != 2) {
         fprintf(stderr, "usage: glib-loop FILE\n");
@@ -185,5 +186,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "glib-loop: %s: %s\n", argv[1], ioq_last_error());
         return 1;
     }
-    return digest(&job, argv[1]);
+    status = digest(&job, argv[1]);
+    close(fd);
+    return status;
 }
