@@ -128,6 +128,12 @@ static void lock_switch(int how)
     flock(lock, how);
 }
 
+static void expect_only(enum ioq_engine engine, int fd)
+{
+    ck_assert_int_eq(ioq_engine_available(engine), 0);
+    expect_engine(engine, engine, fd);
+}
+
 static void become_nobody(void)
 {
     ck_assert_int_eq(setgroups(0, NULL), 0);
@@ -180,9 +186,10 @@ START_TEST(filter_kills_for_io_uring)
     int fd = make_file();
 
     refuse("io_uring_setup", NULL, 0);
+    ck_assert_int_eq(ioq_engine_available(IOQ_ENGINE_AUTO), 0);
     expect_engine(IOQ_ENGINE_AUTO, IOQ_ENGINE_AIO, fd);
-    expect_engine(IOQ_ENGINE_AIO, IOQ_ENGINE_AIO, fd);
-    expect_engine(IOQ_ENGINE_THREADS, IOQ_ENGINE_THREADS, fd);
+    expect_only(IOQ_ENGINE_AIO, fd);
+    expect_only(IOQ_ENGINE_THREADS, fd);
 }
 END_TEST
 
@@ -207,25 +214,32 @@ END_TEST
 /* An engine that was chosen leaves the others' interfaces alone. */
 START_TEST(choice_excludes)
 {
+    static const char *const of_aio[] = {"io_setup", "io_submit",
+                                         "io_getevents", "io_destroy"};
+    static const char *const of_uring[] = {"io_uring_setup", "io_uring_enter",
+                                           "io_uring_register"};
+    enum ioq_engine engine = (enum ioq_engine)_i;
     int fd = make_file();
+    unsigned int i;
 
-    if (has_uring) {
-        refuse("io_setup", NULL, 0);
-        expect_engine(IOQ_ENGINE_URING, IOQ_ENGINE_URING, fd);
-    }
-    refuse("io_uring_setup", "io_setup", 0);
-    expect_engine(IOQ_ENGINE_THREADS, IOQ_ENGINE_THREADS, fd);
+    for (i = 0; engine != IOQ_ENGINE_AIO && i < 4; i++)
+        refuse(of_aio[i], NULL, 0);
+    for (i = 0; engine != IOQ_ENGINE_URING && i < 3; i++)
+        refuse(of_uring[i], NULL, 0);
+    if (engine != IOQ_ENGINE_URING || has_uring)
+        expect_only(engine, fd);
 }
 END_TEST
 
 /* The options of io_uring alone are not answered with another engine. */
 START_TEST(auto_with_options_of_io_uring)
 {
+    static const uint32_t flags[] = {IOQ_OPT_SQPOLL, IOQ_OPT_IOPOLL};
     struct ioq_options options = IOQ_OPTIONS_INIT;
     struct ioq_handle *handle = NULL;
 
     refuse("io_uring_setup", NULL, EPERM);
-    options.flags = IOQ_OPT_SQPOLL;
+    options.flags = flags[_i];
     ck_assert_int_eq(ioq_handle_open(&options, &handle),
                      has_uring ? -EPERM : -ENOSYS);
     ck_assert_ptr_null(handle);
@@ -514,8 +528,9 @@ int main(void)
     tcase_add_test(tcase, kernel_has_neither);
     tcase_add_test(tcase, filter_kills_for_io_uring);
     tcase_add_test(tcase, filter_kills_who_insists);
-    tcase_add_test(tcase, choice_excludes);
-    tcase_add_test(tcase, auto_with_options_of_io_uring);
+    tcase_add_loop_test(tcase, choice_excludes, IOQ_ENGINE_AIO,
+                        IOQ_ENGINE_THREADS + 1);
+    tcase_add_loop_test(tcase, auto_with_options_of_io_uring, 0, 2);
     tcase_add_test(tcase, switched_off_for_users);
     tcase_add_test(tcase, switched_off_for_all);
     tcase_add_test(tcase, aio_used_up);
