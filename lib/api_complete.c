@@ -56,21 +56,25 @@ static void clear_and_look_again(struct ioq_handle *handle)
         ioq__handle_signal(handle);
 }
 
+/*
+ * With clear, the fd is left readable only if there is more than max, or more
+ * has ended meanwhile. It is cleared before the look, so that one look is
+ * enough: what ends later sets it again.
+ */
 static unsigned int reap(struct ioq_handle *handle, struct ioq_completion *ret,
                          unsigned int max, bool clear)
 {
     unsigned int n;
 
+    /* It has told of these already. */
+    if (handle->done.at.count >= max)
+        return give_out(handle, ret, max);
+    if (clear)
+        ioq__handle_clear(handle);
     ioq__handle_collect(handle);
     n = give_out(handle, ret, max);
-    if (n == max || !clear)
-        return n;
-    clear_and_look_again(handle);
-    while (n < max && handle->done.at.count > 0) {
-        n += give_out(handle, ret + n, max - n);
-        if (n < max)
-            clear_and_look_again(handle);
-    }
+    if (clear && handle->done.at.count > 0)
+        ioq__handle_signal(handle);
     return n;
 }
 
