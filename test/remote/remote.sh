@@ -110,8 +110,13 @@ await test -e "$folder/mnt/nbd" || {
 }
 
 place=$folder/mnt/nbd
-[ "$mode" = device ] && attach
-export IOQ_TEST_PLACE="$place" IOQ_TEST_PLACE_KIND="remote-$mode"
+kind=remote-$mode
+if [ "$mode" = device ]; then
+    attach
+    kind=loop512-remote
+fi
+export IOQ_TEST_PLACE="$place" IOQ_TEST_PLACE_KIND="$kind"
+export IOQ_TEST_PLACE_OTHERS="$folder/other" # nbdfuse has that one file only
 export IOQ_TEST_SERVER="$server" IOQ_TEST_ERRORS="$folder/errors"
 IOQ_TEST_PLACE_DIRECT=$([ "$mode" = buffered ] && echo 0 || echo 1)
 export IOQ_TEST_PLACE_DIRECT IOQ_TEST_SLOW="${IOQ_TEST_SLOW:-0}"

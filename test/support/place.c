@@ -41,6 +41,7 @@ int place_open(void)
 int place_open_another(unsigned int number)
 {
     const char *path = getenv("IOQ_TEST_PLACE");
+    const char *others = getenv("IOQ_TEST_PLACE_OTHERS");
     char name[4096];
     struct stat st;
     int fd;
@@ -49,7 +50,7 @@ int place_open_another(unsigned int number)
         return open_here(0);
     if (stat(path, &st) == 0 && S_ISBLK(st.st_mode))
         return place_open();
-    snprintf(name, sizeof(name), "%s.%u", path, number);
+    snprintf(name, sizeof(name), "%s.%u", others ? others : path, number);
     fd = open(name, open_flags() | O_CREAT | O_TRUNC, 0600);
     ck_assert_msg(fd >= 0, "%s: error %d", name, errno);
     return fd;
