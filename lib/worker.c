@@ -125,8 +125,11 @@ static bool must_stay(const struct ioq__workers *workers)
     return workers->kept > 0 && workers->running == 1;
 }
 
-/* With the lock held. Returns false if it is time to leave. */
-static bool wait_for_work(struct ioq__workers *workers)
+/*
+ * With the lock held. Returns false if it is time to leave. Sets *ret_woken if
+ * there was nothing to do at first.
+ */
+static bool wait_for_work(struct ioq__workers *workers, bool *ret_woken)
 {
     struct timespec until;
     int rc = 0;
@@ -134,11 +137,13 @@ static bool wait_for_work(struct ioq__workers *workers)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += IOQ__WORKER_IDLE_SECONDS;
     while (!workers->stop && !has_work(workers) &&
-           (must_stay(workers) || rc != ETIMEDOUT))
+           (must_stay(workers) || rc != ETIMEDOUT)) {
+        *ret_woken = true;
         if (must_stay(workers))
             pthread_cond_wait(&workers->wake, &workers->lock);
         else
             rc = pthread_cond_timedwait(&workers->wake, &workers->lock, &until);
+    }
     return !workers->stop && has_work(workers);
 }
 
@@ -149,18 +154,31 @@ static void set_up_thread(struct ioq__workers *workers)
         sched_setaffinity(0, sizeof(workers->affinity), &workers->affinity);
 }
 
+/*
+ * The scheduler may run a thread that is woken where the one runs that woke it,
+ * and at once, in the middle of a submit. That comes first.
+ */
+static void give_way(int owner_cpu)
+{
+    if (sched_getcpu() == owner_cpu)
+        sched_yield();
+}
+
 /* With the lock held, but not all the time. */
-static void work_once(struct ioq__workers *workers, struct ioq__bounce *bounce)
+static void work_once(struct ioq__workers *workers, struct ioq__bounce *bounce,
+                      bool woken)
 {
     struct ioq__request *request = take(workers);
     struct ioq__file *file = request->file;
-    int more;
+    int more, owner_cpu = workers->owner_cpu;
 
     workers->idle--;
     more = one_more(workers);
     pthread_mutex_unlock(&workers->lock);
     if (more > 0)
         pthread_cond_signal(&workers->wake);
+    if (woken)
+        give_way(owner_cpu);
 
     ioq__blocking_run(request, bounce);
 
@@ -177,12 +195,15 @@ static void *work(void *opaque)
 {
     struct ioq__workers *workers = opaque;
     struct ioq__bounce bounce = {0};
+    bool woken = true;
     unsigned int i = 0;
 
     set_up_thread(workers);
     pthread_mutex_lock(&workers->lock);
-    while (wait_for_work(workers))
-        work_once(workers, &bounce);
+    while (wait_for_work(workers, &woken)) {
+        work_once(workers, &bounce, woken);
+        woken = false;
+    }
     while (!pthread_equal(workers->threads[i], pthread_self()) ||
            workers->states[i] != IOQ__WORKER_RUNS)
         i++;
@@ -241,6 +262,7 @@ int ioq__workers_push(struct ioq__workers *workers, struct ioq__list *list)
         ioq__list_add(&workers->waiting, request);
     }
     list->head = NULL;
+    workers->owner_cpu = sched_getcpu();
     rc = one_more(workers);
     pthread_mutex_unlock(&workers->lock);
     if (rc > 0)

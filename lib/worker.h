@@ -30,6 +30,7 @@ struct ioq__workers {
     unsigned int idle;        /* of those: about to look for work */
     unsigned int share;       /* threads that one file may keep busy */
     unsigned int kept;        /* if not 0, the last thread stays */
+    int owner_cpu;            /* where the last work was handed over */
     bool stop;
     uint64_t started;
     cpu_set_t affinity; /* of the thread that opened the handle */

@@ -52,6 +52,7 @@ static const struct {
     CALL(fsync),
     CALL(ftruncate),
     CALL(futex),
+    CALL(getcpu),
     CALL(getegid),
     CALL(geteuid),
     CALL(getgid),

@@ -2,6 +2,7 @@
 #include "faults.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -11,12 +12,14 @@ unsigned long allocation_fails;
 unsigned long allocations;
 int eventfd_error;
 int thread_error;
+atomic_uint yields;
 
 void faults_reset(void)
 {
     allocations_fail = false;
     allocation_fails = allocations = 0;
     eventfd_error = thread_error = 0;
+    atomic_store(&yields, 0);
 }
 
 /* Workers take memory, too. */
@@ -58,6 +61,12 @@ int fault_pthread_create(pthread_t *ret_thread, const pthread_attr_t *attr,
     if (thread_error)
         return thread_error;
     return pthread_create(ret_thread, attr, start, opaque);
+}
+
+int fault_sched_yield(void)
+{
+    atomic_fetch_add(&yields, 1);
+    return sched_yield();
 }
 
 int fault_eventfd(unsigned int count, int flags)

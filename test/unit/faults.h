@@ -7,6 +7,7 @@
 #define IOQ_TEST_FAULTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -19,12 +20,14 @@ void *fault_mmap(void *place, size_t size, int prot, int flags, int fd,
 int fault_eventfd(unsigned int count, int flags);
 int fault_pthread_create(pthread_t *ret_thread, const pthread_attr_t *attr,
                          void *(*start)(void *), void *opaque);
+int fault_sched_yield(void);
 
 extern bool allocations_fail;          /* all that take memory fail */
 extern unsigned long allocation_fails; /* that one does, counted from 1 */
 extern unsigned long allocations;      /* calls of any of them */
-extern int eventfd_error; /* eventfd fails with this errno, if not 0 */
-extern int thread_error;  /* pthread_create likewise */
+extern int eventfd_error;  /* eventfd fails with this errno, if not 0 */
+extern int thread_error;   /* pthread_create likewise */
+extern atomic_uint yields; /* calls of sched_yield, which has no faults */
 
 /* No faults, and allocations is 0. */
 void faults_reset(void);

@@ -4,6 +4,7 @@
  * as not to hold the caller up.
  */
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -200,6 +201,61 @@ START_TEST(a_file_that_needs_none_starts_none)
 }
 END_TEST
 
+/* Those that may be used, and how many they are. */
+static int get_cpus(int *ret_cpus)
+{
+    cpu_set_t set;
+    int cpu, count = 0;
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+    for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set))
+            ret_cpus[count++] = cpu;
+    return count;
+}
+
+static void move_to(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+/* Else the scheduler lets it run in the middle of the submit that wakes it. */
+START_TEST(a_worker_on_the_submitters_cpu_gives_way_once)
+{
+    int cpus[CPU_SETSIZE], i;
+
+    get_cpus(cpus);
+    move_to(cpus[0]);
+    start(true);
+    for (i = 0; i < 8; i++)
+        hx_write(big_buf + i * BLOCK, 100, i * BLOCK + 3, 0);
+    hx_results(8);
+    /* There were two workers, and each was woken once at most. */
+    ck_assert_uint_ge(atomic_load(&yields), 1);
+    ck_assert_uint_le(atomic_load(&yields), 2);
+}
+END_TEST
+
+START_TEST(a_worker_elsewhere_does_not)
+{
+    int cpus[CPU_SETSIZE], i;
+
+    if (get_cpus(cpus) < 2)
+        return;
+    move_to(cpus[0]); /* where workers are to be */
+    start(true);
+    move_to(cpus[1]);
+    for (i = 0; i < 8; i++)
+        hx_write(big_buf + i * BLOCK, 100, i * BLOCK + 3, 0);
+    hx_results(8);
+    ck_assert_uint_eq(atomic_load(&yields), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite;
@@ -213,5 +269,7 @@ int main(void)
     tcase_add_test(tcase, it_leaves_with_the_last_file_that_may_need_it);
     tcase_add_test(tcase, a_worker_that_is_done_is_there_for_the_next);
     tcase_add_test(tcase, a_file_that_needs_none_starts_none);
+    tcase_add_test(tcase, a_worker_on_the_submitters_cpu_gives_way_once);
+    tcase_add_test(tcase, a_worker_elsewhere_does_not);
     return run_suite(suite);
 }
