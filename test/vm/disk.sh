@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# disk.sh SERVER ENGINE direct|buffered|loop4096
+# disk.sh SERVER ENGINE direct|buffered|direct-4096|buffered-4096
 #
 # A guest uses a disk that the engine serves, and the host finds on the image
 # what the guest has written.
@@ -12,23 +12,24 @@ need_vm
 truncate -s 64M "$folder/disk.img"
 disk=$folder/disk.img block=512
 case $kind in
-buffered) set -- --buffered ;;
-loop4096)
+buffered*) set -- --buffered ;;
+*) set -- ;;
+esac
+case $kind in
+*-4096)
     block=4096
     [ "$(id -u)" = 0 ] || skip "needs root"
     # Two that look for a free one at once may find the same.
-    for attempt in 1 2 3 4 5; do
+    for attempt in 1 2 3 4 5 6 7 8 9; do
         disk=$(losetup --find --show --direct-io=on --sector-size 4096 \
             "$folder/disk.img" 2>&1) && break
-        [ "$attempt" -lt 5 ] || skip "$disk"
+        [ "$attempt" -lt 9 ] || skip "$disk"
         sleep "0.$attempt"
     done
     # Held by our descriptor 9 alone: it detaches with us.
     exec 9<>"$disk"
     losetup -d "$disk"
-    set --
     ;;
-*) set -- ;;
 esac
 
 make_initrd

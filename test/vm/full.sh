@@ -25,5 +25,6 @@ start_guest full.sh
 finish_guest
 stop_server
 expect_console '^full after'
+expect_console "error writing '/dev/vda': Input/output error"
 grep -q '^failed: [1-9][0-9]*, refused: 0' "$folder/server" ||
     fail "no request failed"
