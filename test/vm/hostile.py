@@ -24,7 +24,7 @@ class Hostile(vhost.Case):
 
     def setUp(self):
         super().setUp()
-        self.fronts = []
+        self.fronts, self.lines = [], {}
         vhost.wait_until(self.deserted, 'the server to be alone')
         self.descriptors = self.server.descriptors()
 
@@ -74,8 +74,11 @@ class Hostile(vhost.Case):
         front.close()
 
     def expect_line(self, words):
-        vhost.wait_until(lambda: words in self.server.log(),
+        """Another one, where these words were expected before."""
+        before = self.lines.get(words, 0)
+        vhost.wait_until(lambda: self.server.log().count(words) > before,
                          f'an error line that says: {words}')
+        self.lines[words] = self.server.log().count(words)
 
 
 class Guest(Hostile):
@@ -404,6 +407,13 @@ class Addresses(Hostile):
         for part, off in (('desc', 8), ('avail', 1), ('used', 2)):
             with self.subTest(part):
                 self.start(**{part: place + off})
+        self.expect_line('queue 0 is not aligned')
+
+    def test_misaligned_region(self):
+        """Aligned for the emulator, and not for the server."""
+        first = self.memory.regions[0]
+        self.memory.regions = [first._replace(size=1 << 16, offset=1)]
+        self.start()
         self.expect_line('queue 0 is not aligned')
 
     def test_sizes(self):
