@@ -3,7 +3,7 @@
  * Random requests of every kind, to several files at once, against a copy of
  * the files in memory.
  *
- *     handle_model [ENGINE [REQUESTS]]
+ *     handle_model [ENGINE [REQUESTS [sqpoll|iopoll]]]
  *
  * The environment goes before: IOQ_TEST_REQUESTS=1000000 is the full run, and
  * IOQ_TEST_SEED=n runs the one world of that seed again. A world is a handle
@@ -34,6 +34,7 @@
 
 static enum ioq_engine engine = IOQ_ENGINE_AUTO;
 static unsigned long usual = 100000; /* requests */
+static uint32_t polls;               /* options of io_uring alone */
 
 struct file {
     int fd;
@@ -742,6 +743,7 @@ static void open_handle(struct world *world)
     options.workers = (uint32_t)pick(world, 5);
     options.flags |= chance(world, 25) ? IOQ_OPT_NEVER_BLOCK : 0;
     options.flags |= chance(world, 25) ? IOQ_OPT_SHARED : 0;
+    options.flags |= polls;
     /* Completions of Linux AIO come from its ring or by system call. */
     setenv("IOQ_AIO_RING", chance(world, 50) ? "1" : "0", 1);
     world->handle = patient_open(&options);
@@ -910,6 +912,8 @@ int main(int argc, char **argv)
     engine = engine_called(argv[1]);
     if (argc > 2)
         usual = strtoul(argv[2], NULL, 10);
+    if (argc > 3)
+        polls = strcmp(argv[3], "sqpoll") ? IOQ_OPT_IOPOLL : IOQ_OPT_SQPOLL;
     tcase_add_test(tcase, each_request_does_once_what_the_model_does);
     tcase_set_timeout(tcase, 7200);
     return engine_suite(engine, "handle_model", tcase);
