@@ -80,7 +80,7 @@ def socket_seed(kind, acknowledge):
         message(24, struct.pack('<III', 0, 60, 0) + b'\0' * 60),
         message(25, struct.pack('<III', 32, 1, 0) + b'\0', 0, flags),
         message(31, struct.pack('<QQHHI', 0, 0, 2, 128, 0)),
-        message(32, struct.pack('<QQHHI', 384, 0x400, 2, 8, 0), one,
+        message(32, struct.pack('<QQHHI', 448, 0x400, 2, 8, 0), one,
                 flags),
         message(5, struct.pack('<II4Q', 1, 0, 0x10000, 0x8000, 0x70000, 0),
                 one, flags),
