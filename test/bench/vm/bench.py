@@ -53,20 +53,21 @@ def follow(path, pid):
 
 def measure(path, guest, servers):
     """{(variant, load): [(rate, us of the server's and of the emulator's for
-    each request)]}"""
-    rows, before = defaultdict(list), None
+    each request)]}, and the emulator's time in all, as far as it was seen."""
+    rows, before, emulator = defaultdict(list), None, 0
     for line in follow(path, guest):
         words = line.split()
         if len(words) == 3 and words[0] == 'begin':
             variant, pid = servers[ord(words[1][2]) - ord('a')]
             before = cpu_ns(pid), cpu_ns(guest)
         elif len(words) == 5 and words[0] == 'rate' and before is not None:
+            emulator = cpu_ns(guest)
             us = (1e-3 * (cpu_ns(pid) - before[0]),
-                  1e-3 * (cpu_ns(guest) - before[1]))
+                  1e-3 * (emulator - before[1]))
             rows[variant, words[2]].append(
                 (float(words[3]), *(spent / int(words[4]) for spent in us)))
             before = None
-    return rows
+    return rows, emulator
 
 
 def ratio(rows, variant, other, load, column):
@@ -123,18 +124,17 @@ def main():
     guest = int(sys.argv[2])
     servers = [(name, int(pid)) for name, pid in
                (word.split('=') for word in sys.argv[3:])]
-    pids = [guest] + [pid for _, pid in servers]
-    before, own = machine_seconds(), sum(map(cpu_ns, pids))
-    rows = measure(sys.argv[1], guest, servers)
+    pids = [pid for _, pid in servers]
+    before, own = machine_seconds(), sum(map(cpu_ns, pids)) + cpu_ns(guest)
+    rows, emulator = measure(sys.argv[1], guest, servers)
     if not rows:
         sys.exit('bench.py: the guest printed no rates')
     variants = [name for name, _ in servers]
     loads = list(dict.fromkeys(load for _, load in rows))
     print_table(rows, variants, loads)
     print_engines(rows, variants, loads)
-    # The emulator is a zombie by now: its clock still counts.
     print_machine(min(map(len, rows.values())), before,
-                  sum(map(cpu_ns, pids)) - own)
+                  sum(map(cpu_ns, pids)) + emulator - own)
 
 
 main()
