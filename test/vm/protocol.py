@@ -24,7 +24,7 @@ PATIENCE = 60
  SET_INFLIGHT_FD) = (1, 2, 5, 8, 9, 10, 12, 13, 14, 15, 16, 17, 18, 24, 25, 31,
                      32)
 BLOCK_FEATURES = {'FLUSH': 9, 'CONFIG_WCE': 11, 'MQ': 12}
-VERSION_1, PROTOCOL = 1 << 32, 1 << 30
+VERSION_1, PROTOCOL, EVENT_IDX = 1 << 32, 1 << 30, 1 << 29
 MQ, REPLY_ACK, CONFIG, INFLIGHT = 1 << 0, 1 << 3, 1 << 9, 1 << 12
 WRITEBACK = 32  # where it is in the configuration space
 NEXT, WRITE = 1, 2
@@ -149,7 +149,14 @@ class Driver:
     def wait(self, event):
         if not select.select([event], [], [], PATIENCE)[0]:
             sys.exit('protocol.py: no event')
-        os.eventfd_read(event)
+        return os.eventfd_read(event)
+
+    def want_call_after(self, index):
+        self.put(self.AVAILABLE + 4 + self.SIZE * 2, struct.pack('<H', index))
+
+    def wanted_kick(self):
+        return struct.unpack_from('<H', self.memory,
+                                  self.USED + 4 + self.SIZE * 8)[0]
 
     def used(self):
         return struct.unpack_from('<H', self.memory, self.USED + 2)[0]
@@ -170,7 +177,7 @@ class Driver:
         while self.used() != self.given % 65536:
             if time.monotonic() > end:
                 sys.exit('protocol.py: a request does not complete')
-            select.select([self.call], [], [], 0.1)
+            time.sleep(0.001)
         at = self.DATA + 0x200
         return self.memory[self.DATA + 0x100], self.memory[at:at + length]
 
@@ -213,6 +220,23 @@ def check_requests(emulator):
     return content
 
 
+def check_events(emulator):
+    """One interrupt, for the last of five, as the driver asked for."""
+    emulator.agree()
+    emulator.tell(SET_FEATURES,
+                  struct.pack('<Q', VERSION_1 | PROTOCOL | EVENT_IDX))
+    driver = Driver(emulator)
+    driver.wait(driver.call)  # what a server before might have kept to itself
+    driver.want_call_after(4)
+    for _ in range(5):
+        expect(0, driver.do(FLUSH, 0)[0], 'a flush')
+    expect(1, driver.wait(driver.call), 'interrupts')
+    end = time.monotonic() + PATIENCE
+    while driver.wanted_kick() != 5 and time.monotonic() < end:
+        time.sleep(0.001)
+    expect(5, driver.wanted_kick(), 'the kick that the server waits for')
+
+
 def check_switch(server, program, folder):
     """Killed with the cache switched off: it is off at the next server's."""
     emulator = server.connect()
@@ -245,6 +269,7 @@ def main():
         try:
             check_messages(server.connect())
             content = check_requests(server.connect())
+            check_events(server.connect())
             server = check_switch(server, program, folder)
             status, lines = server.end(signal.SIGTERM)
         finally:
