@@ -19,7 +19,9 @@ rounds=$(value rounds)
 # shellcheck disable=SC2046 # names
 set -- $(cd /sys/block && echo vd*)
 for disk; do
-    /bin/load "/dev/$disk" read 4096 32 0.3 >/dev/null
+    for kind in read write; do
+        /bin/load "/dev/$disk" $kind 4096 32 0.3 >/dev/null
+    done
 done
 while [ "$rounds" -gt 0 ]; do
     for disk; do
