@@ -67,7 +67,8 @@ static struct {
     unsigned int calls;        /* that had something to hand over */
     bool waited;               /* the last of them */
     struct io_uring_sqe entry; /* the last batch's first */
-    uint32_t refused_flags;    /* of the set-up */
+    int refusal;               /* of the set-up */
+    uint32_t refused_flags;    /* of it */
     uint32_t lacking_features; /* which it does not report */
     int lacking;               /* an opcode; 0 for none */
     bool no_file_table;
@@ -153,6 +154,8 @@ int __wrap_io_uring_queue_init_params(unsigned int entries,
 {
     int rc;
 
+    if (script.refusal)
+        return script.refusal;
     if (params->flags & script.refused_flags)
         return -EINVAL;
     rc = __real_io_uring_queue_init_params(entries, ring, params);
@@ -425,6 +428,34 @@ START_TEST(part_of_a_batch)
         hand_over(_i);
         check_reads();
     }
+}
+END_TEST
+
+/* Whoever refuses, the words name the remedy; here and where one only asks. */
+START_TEST(refusals_name_the_remedy)
+{
+    static const struct {
+        int error;
+        const char *word;
+    } refusals[] = {
+        {-ENOSYS, "another engine"}, {-EPERM, "seccomp"},
+        {-EACCES, "seccomp"},        {-ENOMEM, "RLIMIT_MEMLOCK"},
+        {-EMFILE, "RLIMIT_NOFILE"},  {-ENFILE, "Too many open files"},
+    };
+    struct ioq_options options = IOQ_OPTIONS_INIT;
+    unsigned int i;
+
+    options.engine = IOQ_ENGINE_URING;
+    for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        script.refusal = refusals[i].error;
+        ck_assert_int_eq(ioq_handle_open(&options, &handle), script.refusal);
+        ck_assert_ptr_nonnull(strstr(ioq_last_error(), refusals[i].word));
+        ck_assert_int_eq(ioq_engine_available(IOQ_ENGINE_URING),
+                         script.refusal);
+        ck_assert_ptr_nonnull(strstr(ioq_last_error(), refusals[i].word));
+        ck_assert_int_eq(ioq_engine_available(IOQ_ENGINE_AUTO), 0);
+    }
+    ck_assert_ptr_null(handle);
 }
 END_TEST
 
@@ -838,6 +869,7 @@ int main(void)
     tcase_add_loop_test(tcase, nothing_in_flight_and_no_room, 0, 2);
     tcase_add_loop_test(tcase, interrupted_after_the_fact, 0, 2);
     tcase_add_loop_test(tcase, part_of_a_batch, 0, 2);
+    tcase_add_test(tcase, refusals_name_the_remedy);
     tcase_add_test(tcase, old_kernel_lacks_flags);
     tcase_add_test(tcase, old_kernel_lacks_operations);
     tcase_add_loop_test(tcase, old_kernel_cannot_wait_for_a_time, 0, 2);
