@@ -101,8 +101,9 @@ trap 'exit 1' HUP INT TERM
 dd if=/dev/zero of="$folder/image" bs=1M count=$MEGABYTES status=none
 start_server
 mkdir "$folder/mnt"
-setpriv --pdeathsig KILL nbdfuse "$folder/mnt" "nbd://127.0.0.1:$port" \
-    >"$folder/fuse.log" 2>&1 &
+# Tests become another user for a while, with the file open.
+setpriv --pdeathsig KILL nbdfuse -o allow_other "$folder/mnt" \
+    "nbd://127.0.0.1:$port" >"$folder/fuse.log" 2>&1 &
 fuse=$!
 await test -e "$folder/mnt/nbd" || {
     cat "$folder/fuse.log"
