@@ -186,7 +186,10 @@ TEST(order_zeroes_beside_writes_all_count, "")
     rig_close(&rig);
 }
 
-/* "one queue for many files" Those of one that is stuck hold up no others. */
+/*
+ * "The opaque handle: one queue for many files, on any engine." Requests of one
+ * file that are stuck hold up no others.
+ */
 TEST(order_files_do_not_wait_for_each_other, STUCK_CALLS)
 {
     struct stuck stuck[3];
