@@ -272,7 +272,7 @@ class Threads:
               '-laio', *uring, '-pthread'], BUILD)
 
     def passes(self, name, executable, mode):
-        env = {'TSAN_OPTIONS': 'halt_on_error=1', 'IOQ_TEST_QUICK': '1',
+        env = {'TSAN_OPTIONS': 'halt_on_error=1:history_size=7', 'IOQ_TEST_QUICK': '1',
                'IOQ_TEST_REQUESTS': '10000', 'CK_DEFAULT_TIMEOUT': '60'}
         if mode is not None:
             env['IOQ_AIO_RING'] = mode

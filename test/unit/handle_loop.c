@@ -209,19 +209,24 @@ static int look_at_thread(const struct sf_transfer *transfer)
     return SF_ALL;
 }
 
-/* P26: the one that submits may be pinned, or a guest's CPU. */
+/* P26: the one that attaches or submits may be pinned, or a guest's CPU. */
 START_TEST(a_worker_is_what_the_opener_was_and_blocks_signals)
 {
+    struct ioq_options options = IOQ_OPTIONS_INIT;
     cpu_set_t all, one;
     int cpu = 0;
 
     sched_getaffinity(0, sizeof(all), &all);
-    start(4, 1);
+    sf_reset(LENGTH);
+    sf_make_direct(BLOCK);
+    options.engine = IOQ_ENGINE_AIO;
+    ck_assert_int_eq(ioq_handle_open(&options, &hx), 0);
     while (!CPU_ISSET(cpu, &all))
         cpu++;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+    ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
     sf.on_transfer = look_at_thread;
     ck_assert_int_eq(hx_write_now(hx_buf, 100, 3, 0), 100);
     sched_setaffinity(0, sizeof(all), &all);
