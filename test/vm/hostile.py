@@ -25,6 +25,10 @@ class Hostile(vhost.Case):
     def setUp(self):
         super().setUp()
         self.fronts, self.lines = [], {}
+        # Those who came before, to see whether it listens, are gone after this.
+        front = FrontEnd(self.server.path)
+        front.ask_number(vhost.GET_QUEUE_NUM)
+        front.close()
         vhost.wait_until(self.deserted, 'the server to be alone')
         self.descriptors = self.server.descriptors()
 
@@ -703,6 +707,20 @@ class Events(Hostile):
 class Logs(Hostile):
     """What the emulator says was in flight."""
 
+    def setUp(self):
+        super().setUp()
+        self.needed = self.ask_size(1)
+
+    def ask_size(self, queues):
+        """What the server's own log takes."""
+        front = self.connect()
+        front.send(vhost.GET_INFLIGHT_FD,
+                   struct.pack('<QQHHI', 0, 0, queues, 16, 0))
+        answer, fd = front.receive(vhost.GET_INFLIGHT_FD)
+        os.close(fd)
+        front.close()
+        return struct.unpack_from('<Q', answer)[0]
+
     def describe(self, size, offset=0, queues=1, queue_size=16):
         return struct.pack('<QQHHI', size, offset, queues, queue_size, 0)
 
@@ -715,17 +733,17 @@ class Logs(Hostile):
         self.expect_line(words)
 
     def test_too_small(self):
-        self.refuse('the in-flight log has a wrong size', 16 + 16 * 16 - 1)
-        self.refuse('the in-flight log has a wrong size', 0)
-        self.refuse('the in-flight log has a wrong size', 320, 0, 4, 16)
+        words = 'the in-flight log has a wrong size'
+        self.refuse(words, self.needed - 1)
+        self.refuse(words, 0)
+        self.refuse(words, self.ask_size(4) - 1, 0, 4)
 
     def test_misplaced(self):
         end = 3 * self.memory.PART
-        self.refuse('the in-flight log has a wrong size', 320, 8)
-        self.refuse('the in-flight log ends beyond its file', 320, end)
-        self.refuse('the in-flight log ends beyond its file', 320, end - 256)
-        self.refuse('the in-flight log ends beyond its file', 320,
-                    (1 << 64) - 64)
+        self.refuse('the in-flight log has a wrong size', self.needed, 8)
+        for offset in (end, end - self.needed + 64, (1 << 64) - 64):
+            self.refuse('the in-flight log ends beyond its file', self.needed,
+                        offset)
 
     def test_no_such_queues(self):
         self.refuse('an in-flight log for 5 queues of 16', 1 << 20, 0, 5)
@@ -734,13 +752,15 @@ class Logs(Hostile):
         self.refuse('the in-flight log has a wrong size', 1 << 20, 0, 0)
 
     def test_number_of_files(self):
-        self.refuse('an in-flight log for 1 queues of 16', 320, fds=[])
-        self.refuse('an in-flight log for 1 queues of 16', 320,
+        self.refuse('an in-flight log for 1 queues of 16', self.needed,
+                    fds=[])
+        self.refuse('an in-flight log for 1 queues of 16', self.needed,
                     fds=[self.memory.fd] * 2)
 
     def test_no_file(self):
         event = os.eventfd(0)
-        self.refuse('the in-flight log ends beyond its file', 320, fds=[event])
+        self.refuse('the in-flight log ends beyond its file', self.needed,
+                    fds=[event])
         os.close(event)
 
     def test_asked_for_too_much(self):
@@ -753,16 +773,15 @@ class Logs(Hostile):
             front.close()
         self.expect_line('no in-flight log for 65535 queues of 16')
 
-    def keep(self, content, ring_size=16):
-        """A log of this content, and a ring that starts with it."""
+    def keep(self, content):
+        """A log of this content."""
         front = self.connect()
-        size = 16 + 16 * ring_size + 48
         fd = os.memfd_create('log')
         self.addCleanup(os.close, fd)
         os.ftruncate(fd, 4096)
         os.pwrite(fd, content, 0)
         front.tell(vhost.SET_INFLIGHT_FD,
-                   self.describe(size, 0, 1, ring_size), [fd])
+                   self.describe(self.needed), [fd])
         return front
 
     def log(self, entries, last=0, used=0, size=16):
