@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 {
     struct load load = {.random = 88172645463325252ull};
     double start, end;
-    long done = 0, left;
+    long done = 0, left, last;
 
     if (argc != 6)
         return 2;
@@ -121,9 +121,10 @@ int main(int argc, char **argv)
     begin(&load);
     while (now() < end)
         done += turn(&load, 1);
-    end = now();
-    for (left = load.depth; left > 0;)
-        left -= turn(&load, 0);
-    printf("%.0f %ld\n", (double)done / (end - start), done + load.depth);
+    for (left = load.depth; left > 0; left -= last) {
+        last = turn(&load, 0);
+        done += last;
+    }
+    printf("%.3f %ld\n", (double)done / (now() - start), done);
     return 0;
 }
