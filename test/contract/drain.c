@@ -160,8 +160,8 @@ TEST(pending_describes_requests, "")
 
     rig_open(&rig, 8, 0);
     file = rig_attach_another(&rig, 1, &fd);
-    iov[0] = (struct iovec){rig.buf, 150};
-    iov[1] = (struct iovec){rig.buf + 1000, 50};
+    iov[0] = (struct iovec){rig.buf + BLOCK, 150};
+    iov[1] = (struct iovec){rig.buf + 2 * BLOCK, 50};
     ioq_handle_read(rig.handle, 0, rig.buf, 100, BLOCK, 0, &a[0]);
     ioq_handle_writev(rig.handle, 0, iov, 2, 2 * BLOCK + 1, 0, &a[1]);
     ioq_handle_flush(rig.handle, file, 0, &a[2]);

@@ -120,12 +120,13 @@ TEST(submit_mixes_all_kinds, "")
     for (i = 0; i < MANY; i++) {
         struct ioq_handle *h = rig.handle;
         void *bad = (void *)(uintptr_t)BLOCK;
+        unsigned char *buf = rig.buf + i * BLOCK;
         int64_t offset = i * BLOCK;
         int rc = 0;
 
         switch (i % 6) {
         case 0:
-            rc = ioq_handle_read(h, 0, rig.buf, 100, offset + 3, 0, &got[i]);
+            rc = ioq_handle_read(h, 0, buf, 100, offset + 3, 0, &got[i]);
             break;
         case 1:
             rc = ioq_handle_read(h, 0, bad, BLOCK, offset, 0, &got[i]);
@@ -137,7 +138,7 @@ TEST(submit_mixes_all_kinds, "")
             rc = ioq_handle_write_zeroes(h, 0, offset, BLOCK, 0, &got[i]);
             break;
         case 4:
-            rc = ioq_handle_write(h, 0, rig.buf, BLOCK, offset, 0, &got[i]);
+            rc = ioq_handle_write(h, 0, buf, BLOCK, offset, 0, &got[i]);
             break;
         default:
             rc = ioq_handle_discard(h, 0, offset, BLOCK, 0, &got[i]);
