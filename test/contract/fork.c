@@ -71,11 +71,19 @@ static void call_all_and_close(void)
     ioq_handle_close(rig.handle);
 }
 
+/*
+ * When we fork, no worker may be about to begin: sanitizers take locks then,
+ * which nobody gives back in the child. So there is one, and it has worked.
+ */
 static void set_up(uint32_t flags)
 {
+    struct ioq_options options = engine_options(8, flags);
+
     info.size = sizeof(info);
     stats.size = sizeof(stats);
-    rig_open(&rig, 8, flags);
+    options.workers = 1;
+    rig_open_with(&rig, &options);
+    ck_assert_int_eq(do_zeroes(&rig, 0, 0, BLOCK, 0), 0);
 }
 
 /*
@@ -174,6 +182,9 @@ static void work_in_child(void)
  * own are as good as anybody's. */
 TEST(fork_child_may_open_its_own, FORK_CALLS)
 {
+#ifdef __SANITIZE_THREAD__
+    DOES_NOT_APPLY("its sanitizer ends a child that starts threads");
+#endif
     set_up(0);
     fill(rig.buf, BLOCK, 1);
     ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 0, 0), BLOCK);
