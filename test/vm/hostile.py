@@ -573,9 +573,11 @@ class Messages(Hostile):
 
     def test_descriptors_that_nobody_asked_for(self):
         front = self.connect()
+        front.ask_number(vhost.GET_QUEUE_NUM)  # closed after the answer
         before = self.server.descriptors()
         for _ in range(50):
             front.tell(vhost.SET_OWNER, fds=[self.memory.fd] * 8)
+        front.ask_number(vhost.GET_QUEUE_NUM)
         self.assertEqual(self.server.descriptors(), before)
 
     def test_features_that_were_not_offered(self):
