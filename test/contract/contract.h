@@ -102,6 +102,9 @@ int rig_attach_another(struct rig *rig, unsigned int number, int *ret_fd);
 /* Options for a handle on the engine. */
 struct ioq_options engine_options(unsigned int depth, uint32_t flags);
 
+/* Asks for the engine; waits while others have used fs.aio-max-nr up. */
+int patient_available(void);
+
 bool place_is_block(void);
 
 /* Takes one completion, of that request, and returns its result. */

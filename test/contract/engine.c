@@ -86,7 +86,7 @@ static int open_result(const struct ioq_options *options)
  */
 TEST(engine_is_available, ANY_ENGINE)
 {
-    ck_assert_int_eq(ioq_engine_available(engine), 0);
+    ck_assert_int_eq(patient_available(), 0);
     ck_assert_int_eq(ioq_engine_available(IOQ_ENGINE_AUTO), 0);
     ck_assert_int_eq(ioq_engine_available((enum ioq_engine)4), -EINVAL);
     ck_assert_int_eq(ioq_engine_available((enum ioq_engine) - 1), -EINVAL);
@@ -249,6 +249,16 @@ static enum ioq_engine chosen(void)
     return which;
 }
 
+/* What IOQ_ENGINE_AUTO becomes while nobody uses fs.aio-max-nr up. */
+static bool becomes(enum ioq_engine which)
+{
+    int tries = 0;
+
+    while (chosen() != which && tries++ < 1000)
+        usleep(20000);
+    return tries < 1000;
+}
+
 /*
  * "What carries the requests. IOQ_ENGINE_AUTO tries io_uring, Linux AIO and
  * threads, in this order, until one comes up" "the best one that this system
@@ -261,7 +271,7 @@ TEST(engine_auto_takes_the_best, ANY_ENGINE)
     if (ioq_engine_available(IOQ_ENGINE_URING) == 0)
         ck_assert_int_eq(chosen(), IOQ_ENGINE_URING);
     else
-        ck_assert_int_eq(chosen(), IOQ_ENGINE_AIO);
+        ck_assert(becomes(IOQ_ENGINE_AIO));
 }
 
 /*
@@ -272,12 +282,12 @@ TEST(engine_auto_is_careful, ANY_ENGINE)
 {
     if (!refuse("io_uring_setup", 0)) /* kills */
         DOES_NOT_APPLY(NO_FILTERS);
-    ck_assert_int_eq(chosen(), IOQ_ENGINE_AIO);
+    ck_assert(becomes(IOQ_ENGINE_AIO));
     refuse("io_setup", EPERM);
-    ck_assert_int_eq(chosen(), IOQ_ENGINE_THREADS);
+    ck_assert(becomes(IOQ_ENGINE_THREADS));
     refuse("io_setup", ENOSYS);
     ck_assert_int_eq(ioq_engine_available(IOQ_ENGINE_AUTO), 0);
-    ck_assert_int_eq(chosen(), IOQ_ENGINE_THREADS);
+    ck_assert(becomes(IOQ_ENGINE_THREADS));
 }
 
 /*

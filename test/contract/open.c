@@ -8,8 +8,12 @@
 static int open_result(const struct ioq_options *options)
 {
     struct ioq_handle *handle = NULL;
-    int rc = ioq_handle_open(options, &handle);
+    int rc, tries = 0;
 
+    /* Others may have used fs.aio-max-nr up for a moment. */
+    while ((rc = ioq_handle_open(options, &handle)) == -EAGAIN &&
+           options->depth < 65536 && tries++ < 1000)
+        usleep(10000);
     if (rc == 0)
         ioq_handle_close(handle);
     else

@@ -433,7 +433,7 @@ TEST(promise_no_forbidden_call, "")
             DOES_NOT_APPLY("there are no filters on this architecture");
         ck_assert_int_eq(rc, 0);
     }
-    ck_assert_int_eq(ioq_engine_available(engine), 0);
+    ck_assert_int_eq(patient_available(), 0);
     rig_open(&rig, 16, 0);
     for (i = 0; i < 14; i++)
         ck_assert_int_eq(queue_any(&rig, i, NULL), 0);

@@ -13,6 +13,15 @@ struct ioq_options engine_options(unsigned int depth, uint32_t flags)
     return options;
 }
 
+int patient_available(void)
+{
+    int tries = 0, rc;
+
+    while ((rc = ioq_engine_available(engine)) == -EAGAIN && tries++ < 1000)
+        usleep(10000);
+    return rc;
+}
+
 void rig_open_with(struct rig *rig, const struct ioq_options *options)
 {
     rig->handle = patient_open(options);
