@@ -4,6 +4,7 @@
 Each text that is changed must be in its file exactly once: take as little of it
 as will do, so that work on the file nearby does not get in the way.
 """
+import re
 from dataclasses import dataclass, field
 
 
@@ -309,13 +310,27 @@ broken(0, 'rewrites a block beside another that does', 'handle.c', TRANSFER,
        ('if (file->rewrites == 0 ||', 'if (handle ||'),
        only=['neighbours_in_a_block_are_held_in_order'])
 broken(26, 'leaves a worker where its starter was pinned', 'worker.c', LOOP,
-       ('workers->has_affinity = sched_getaffinity(0, sizeof(workers->affinity),'
-        '\n                                              &workers->affinity) '
-        '== 0;', 'workers->has_affinity = false;'))
+       (re.compile(r'workers->has_affinity =[^;]*;'),
+        'workers->has_affinity = false;'))
 broken(36, 'gives one file all threads', 'worker.c', LOOP,
-       ('    while (request && request->file->at_work >= workers->share)\n'
-        '        request = request->next;\n    if (request) {',
-        '    if (request) {'))
+       (re.compile(r'    while \([^;{]*at_work[^;{]*>= workers->share[^;{]*\)\n'
+                   r'[^;]*;\n    if \(request'), '    if (request'))
+broken(37, 'never learns that a file refuses', 'handle.c', TRANSFER,
+       (re.compile(r'ioq__learn_miss\([^;]*;'), ';'),
+       ('        learn->refused = true;', '        ;'))
+broken(38, 'discards inside submit', 'handle.c', RANGE,
+       (re.compile(r'if \(ioq__workers_push\([^;{]*< 0\)'),
+        'if (ioq__workers_push(&handle->workers, &handle->to_work) < 1)'))
+broken(55, 'does not wait for what is in flight', 'engine_aio.c', STUCK,
+       ('    ioq__aio_close(&engine->aio);\n', ''))
+broken(56, 'drains without an end', 'api_complete.c', STUCK,
+       ('now + timeout_ns', '0'))
+broken(59, 'does not cut what the kernel does not take', 'request.c', TRANSFER,
+       ('left < IOV_MAX ? left : IOV_MAX', 'left'))
+broken(50, 'leaves on the ring what was not taken', 'engine_uring.c', URING,
+       ('    sq->sqe_tail -= left;\n', ''))
+broken(44, 'loses what io_uring did not take', 'engine_uring.c', URING,
+       ('done += chunk - left;', 'done += chunk;'))
 broken(0, 'takes no lock', 'handle.c', 'api/handle_shared',
        ('        pthread_mutex_lock(&handle->lock);', '        (void)0;'),
        threads=True)

@@ -155,10 +155,13 @@ def broken_tree(breakage, folder):
     """A folder with all of lib, but for the file that is broken."""
     text = open(os.path.join(LIB, breakage.file)).read()
     for old, new in breakage.changes:
-        if text.count(old) != 1:
-            raise Unusable(f'{old!r} is {text.count(old)} times in '
+        # A text as it is, or a pattern where what stands around it may change.
+        pattern = re.compile(re.escape(old)) if isinstance(old, str) else old
+        times = len(pattern.findall(text))
+        if times != 1:
+            raise Unusable(f'{pattern.pattern!r} is {times} times in '
                            f'{breakage.file}')
-        text = text.replace(old, new)
+        text = pattern.sub(lambda match, new=new: new, text)
     for name in os.listdir(LIB):
         if name != breakage.file and name.endswith(('.c', '.h')):
             os.symlink(os.path.join(LIB, name), os.path.join(folder, name))
