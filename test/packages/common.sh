@@ -14,6 +14,9 @@ RPMS=$WORK/rpms
 
 # A few requests of the long tests: what is tested here is the packages.
 export IOQ_TEST_REQUESTS="${IOQ_TEST_REQUESTS:-2000}"
+# More at a time than processors: tests wait for disks.
+JOBS=$(($(nproc) * 2))
+export MESON_TESTTHREADS=$JOBS
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -80,12 +83,16 @@ rm -rf "$HERE"
 mkdir "$HERE"
 
 # Runs every installed test below $1 that is on the kinds of place that follow,
-# with ginsttest-runner. Some must pass, none may fail.
+# with ginsttest-runner; those of kind 'any' one after the other, as some want
+# all that the kernel has. Some must pass, none may fail.
 run_installed_tests() {
     folder=$1
     shift
     for kind; do
-        (cd "$HERE" && ginsttest-runner --tap -d "$folder" "libioq/$kind/") \
+        jobs=$JOBS
+        [ "$kind" != any ] || jobs=1
+        (cd "$HERE" && ginsttest-runner --tap -p $jobs -t 900 -d "$folder" \
+            "libioq/$kind/") \
             >"$HERE/$kind.tap" 2>"$HERE/$kind.err" || {
             grep '^not ok' "$HERE/$kind.tap"
             tail -n 40 "$HERE/$kind.err"

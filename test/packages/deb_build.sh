@@ -7,6 +7,9 @@
 need_tool dpkg-buildpackage lintian blhc dh
 need_made "$TARBALL"
 
+# The tests, and the compilers.
+export DEB_BUILD_OPTIONS="parallel=$JOBS"
+
 # Unpacks a source package into $1, of Debian revision $2.
 unpack() {
     mkdir -p "$1"
@@ -77,9 +80,10 @@ say "profile nocheck, as revision 2: no test runs"
 unpack "$HERE/upgrade" 2
 package "$HERE/upgrade" -b -Pnocheck
 grep -q '^Fail:' "$HERE/upgrade/build.log" && fail "nocheck ran tests"
-say "profile noinsttest: tests run, no package of them"
+say "profile noinsttest, and nocheck as an option: no package of tests"
 unpack "$HERE/noinsttest" 1
-DEB_BUILD_OPTIONS=nocheck package "$HERE/noinsttest" -b -Pnoinsttest
+DEB_BUILD_OPTIONS="nocheck parallel=$JOBS" \
+    package "$HERE/noinsttest" -b -Pnoinsttest
 expect_names "$HERE/noinsttest" 'libioq-dev libioq1 libioq1-dbgsym'
 say "both profiles: neither, and a second build after a clean one"
 unpack "$HERE/neither" 1

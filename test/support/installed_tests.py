@@ -6,7 +6,8 @@ Run at the end of `meson install`: writes a .test file for each test of suite
 out; one whose program is not installed is an error.
 
 A test's name is its KIND of place and what it is called in the build, as
-libioq/tmpfs/queue_rdwr-tmpfs.test; those without a place are in libioq/any.
+libioq/tmpfs/queue_rdwr-tmpfs.test; those without a place, and those that must
+run alone, are in libioq/any.
 """
 import json
 import os
@@ -37,7 +38,7 @@ def command(test, installed):
 
 def write(folder, test, words):
     at = [n for n, w in enumerate(words) if w.endswith('/place.sh')]
-    kind = words[at[0] + 1] if at else 'any'
+    kind = words[at[0] + 1] if at and test['is_parallel'] else 'any'
     os.makedirs(os.path.join(folder, kind), exist_ok=True)
     with open(os.path.join(folder, kind, test['name'] + '.test'), 'w') as file:
         file.write(f'[Test]\nType=session\nExec={shlex.join(words)}\n')
