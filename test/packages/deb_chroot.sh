@@ -10,10 +10,7 @@ need_made "$DEBS/1"
 # A minimal chroot lacks things on purpose; the tests that need them are skipped.
 export IOQ_TEST_NO_SKIP=0
 
-SUITE=$(. /etc/os-release && echo "$VERSION_CODENAME")
-MIRROR=$(grep -rhoE '(https?|file):/[^ ]*/debian/?( |$)' /etc/apt/sources.list \
-    /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ')
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
+debian
 CHROOT=$HERE/chroot
 clean_up() {
     for mounted in $(findmnt -rn -o TARGET | grep "^$HERE/" | sort -r); do
@@ -45,15 +42,20 @@ autopkgtest_here() {
     done
 }
 
+bootstrap() {
+    rm -rf --one-file-system "$CHROOT"
+    debootstrap --variant=minbase "$SUITE" "$CHROOT" "$MIRROR"
+}
+
 say "debootstrap $SUITE, or what an earlier run left of it"
-BASE=${IOQ_CHROOT_TAR:-/var/tmp/libioq-$SUITE-$(dpkg --print-architecture).tgz}
+BASE=${IOQ_CHROOT_TAR:-/var/tmp/libioq-2-$SUITE-$(dpkg --print-architecture).tgz}
 if [ ! -e "$BASE" ] || [ -n "$(find "$BASE" -mtime +7)" ]; then
-    debootstrap --variant=minbase "$SUITE" "$CHROOT" "$MIRROR" >"$HERE/base.log" \
-        2>&1 || { tail -n 20 "$HERE/base.log"; fail "debootstrap"; }
+    persist debootstrap bootstrap
     chroot "$CHROOT" apt-get clean
-    tar -C "$CHROOT" --one-file-system -I "gzip -1" -cf "$BASE.$$" .
-    mv "$BASE.$$" "$BASE"
-    rm -rf "$CHROOT"
+    echo 'Acquire::Retries "3";' >"$CHROOT/etc/apt/apt.conf.d/ci"
+    tar -C "$CHROOT" --one-file-system -I "gzip -1" -cf "$HERE/base.tgz" .
+    mv "$HERE/base.tgz" "$BASE"
+    rm -rf --one-file-system "$CHROOT"
 fi
 mkdir "$CHROOT"
 # A mount point, so that tests in it can have a mount namespace.
@@ -73,12 +75,37 @@ say "autopkgtest, the packages of this run, as a plain user"
 chroot "$CHROOT" useradd -m tester
 autopkgtest_here as-user --user tester "$HERE"/debs/libioq*.deb "$HERE"/debs/*.dsc
 
+# Installs the packages that follow in such a Debian, and purges them. What they
+# leave is a failure; what their dependencies leave is not.
+piuparts_here() {
+    name=$1
+    shift
+    nice piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
+        --pedantic-purge-test --warn-on-others "$@" >"$HERE/$name.log" 2>&1
+}
+
 say "piuparts"
-nice piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
-    --warn-on-leftovers-after-purge "$HERE"/debs/libioq1_*.deb \
-    "$HERE"/debs/libioq-dev_*.deb "$HERE"/debs/libioq-tests_*.deb \
-    >"$HERE/piuparts.log" 2>&1 || {
+piuparts_here piuparts "$HERE"/debs/libioq1_*.deb "$HERE"/debs/libioq-dev_*.deb \
+    "$HERE"/debs/libioq-tests_*.deb || {
     tail -n 60 "$HERE/piuparts.log"
     fail "piuparts"
 }
 tail -n 1 "$HERE/piuparts.log"
+
+say "piuparts refuses a package that leaves a file behind"
+mkdir -p "$HERE/litter/DEBIAN"
+cat >"$HERE/litter/DEBIAN/control" <<CONTROL
+Package: litter
+Version: 1
+Architecture: all
+Maintainer: Nobody <nobody@libioq.example>
+Description: leaves a file behind
+CONTROL
+printf '#!/bin/sh\ntouch /var/lib/litter\n' >"$HERE/litter/DEBIAN/postinst"
+chmod 755 "$HERE/litter/DEBIAN/postinst"
+dpkg-deb -b "$HERE/litter" "$HERE/litter.deb" >"$HERE/litter.log"
+piuparts_here refused "$HERE/litter.deb" && fail "piuparts let a file be left behind"
+grep '/var/lib/litter.*not owned' "$HERE/refused.log" || {
+    tail -n 60 "$HERE/refused.log"
+    fail "piuparts refused it for another reason"
+}
