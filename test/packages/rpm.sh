@@ -127,6 +127,14 @@ find "$HERE/share" -name '*.test' -exec \
     sed -i "s,/usr/libexec/,$ROOT/usr/libexec/,g" {} +
 run_installed_tests "$HERE/share" any ext4-direct tmpfs
 
+say "rpm -V: what was installed is what is there"
+verify() {
+    rpm --root "$ROOT" --dbpath "$HERE/.rpmdb" -V libioq libioq-devel libioq-tests
+}
+verify || fail "rpm -V"
+echo >>"$ROOT/usr/include/ioq.h"
+verify | grep -F /usr/include/ioq.h || fail "rpm -V sees no change"
+
 say "dnf remove"
 dnf_here remove 'libioq*' || { cat "$HERE/dnf.log"; fail "dnf remove"; }
 left=$(find "$ROOT/usr" -name '*ioq*' 2>/dev/null)
