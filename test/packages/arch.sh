@@ -7,9 +7,6 @@
 # machine's dpkg learns of no new architecture.
 ARCH=$1
 . "$(dirname "$0")/common.sh"
-HERE=$HERE/$ARCH
-rm -rf "$HERE"
-mkdir "$HERE"
 
 case $ARCH in
 i386) triplet=i686-linux-gnu cpu=i686 family=x86 lib=i386-linux-gnu qemu= ;;

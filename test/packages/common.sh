@@ -7,7 +7,7 @@ umask 022
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
 WORK=${IOQ_PACKAGES_DIR:-$SOURCE/build/packages}
 VERSION=$(sed -n "s/^  version: '\([0-9.]*\)'.*/\1/p" "$SOURCE/meson.build")
-FLOW=$(basename "$0" .sh)
+FLOW=$(basename "$0" .sh)${ARCH:+-$ARCH}
 TARBALL=$WORK/libioq-$VERSION.tar.xz
 DEBS=$WORK/debs
 RPMS=$WORK/rpms
