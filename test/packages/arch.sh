@@ -143,7 +143,7 @@ say "a cross build"
 meson setup "$HERE/build" "$SOURCE" --cross-file "$HERE/cross.ini" -Dwerror=true \
     -Dtests=enabled -Dio_uring=enabled -Dman=false >"$HERE/setup.log" 2>&1 ||
     { cat "$HERE/setup.log"; fail "meson setup"; }
-nice ninja -C "$HERE/build" >"$HERE/ninja.log" 2>&1 ||
+ninja -C "$HERE/build" >"$HERE/ninja.log" 2>&1 ||
     { grep -A 20 FAILED "$HERE/ninja.log"; fail "the build"; }
 
 # This machine's own programs pass over libraries of another architecture.

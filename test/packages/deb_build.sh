@@ -24,7 +24,7 @@ unpack() {
 package() {
     log=$1/build.log
     shift
-    (cd "$tree" && exec nice dpkg-buildpackage -us -uc "$@") >"$log" 2>&1 || {
+    (cd "$tree" && exec dpkg-buildpackage -us -uc "$@") >"$log" 2>&1 || {
         tail -n 60 "$log"
         fail "dpkg-buildpackage $*"
     }

@@ -27,7 +27,7 @@ autopkgtest_here() {
     name=$1
     shift
     status=0
-    nice autopkgtest --output-dir "$HERE/$name" "$@" \
+    autopkgtest --output-dir "$HERE/$name" "$@" \
         -- chroot "$CHROOT" >"$HERE/$name.log" 2>&1 || status=$?
     case $status in
     0 | 2) ;;
@@ -80,7 +80,7 @@ autopkgtest_here as-user --user tester "$HERE"/debs/libioq*.deb "$HERE"/debs/*.d
 piuparts_here() {
     name=$1
     shift
-    nice piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
+    piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
         --pedantic-purge-test --warn-on-others "$@" >"$HERE/$name.log" 2>&1
 }
 

@@ -23,7 +23,7 @@ MACROS
 
 # The rpm database of a Debian machine is empty, hence --nodeps for the build.
 build() {
-    nice rpmbuild --load "$HERE/macros" -D "_topdir $TOP" --nodeps "$@" \
+    rpmbuild --load "$HERE/macros" -D "_topdir $TOP" --nodeps "$@" \
         >"$HERE/rpmbuild.log" 2>&1 || {
         tail -n 60 "$HERE/rpmbuild.log"
         fail "rpmbuild $*"

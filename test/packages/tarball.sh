@@ -36,7 +36,7 @@ for name in debian rpm .ci .git; do
 done
 meson setup build -Dtests=enabled -Dwerror=true >"$HERE/setup.log" 2>&1 ||
     { cat "$HERE/setup.log"; fail "meson setup"; }
-nice ninja -C build >"$HERE/ninja.log" 2>&1 || { cat "$HERE/ninja.log"; exit 1; }
+ninja -C build >"$HERE/ninja.log" 2>&1 || { cat "$HERE/ninja.log"; exit 1; }
 meson test -C build --no-rebuild --print-errorlogs --suite unit --suite abi \
     --suite static >"$HERE/test.log" 2>&1 || {
     cat "$HERE/test.log"
