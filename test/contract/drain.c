@@ -150,7 +150,7 @@ TEST(pending_describes_requests, "")
         {2 * BLOCK + 1, 200, IOQ_KIND_WRITE},
         {0, 0, IOQ_KIND_FLUSH},
         {3 * BLOCK, 2 * BLOCK, IOQ_KIND_DISCARD},
-        {4 * BLOCK, BLOCK, IOQ_KIND_WRITE_ZEROES},
+        {6 * BLOCK, BLOCK, IOQ_KIND_WRITE_ZEROES},
     };
     struct iovec iov[2];
     struct ioq_pending pending[5];
@@ -166,7 +166,7 @@ TEST(pending_describes_requests, "")
     ioq_handle_writev(rig.handle, 0, iov, 2, 2 * BLOCK + 1, 0, &a[1]);
     ioq_handle_flush(rig.handle, file, 0, &a[2]);
     ioq_handle_discard(rig.handle, 0, 3 * BLOCK, 2 * BLOCK, 0, &a[3]);
-    ioq_handle_write_zeroes(rig.handle, 0, 4 * BLOCK, BLOCK, 0, &a[4]);
+    ioq_handle_write_zeroes(rig.handle, 0, 6 * BLOCK, BLOCK, 0, &a[4]);
     ck_assert_int_eq(ioq_handle_pending(rig.handle, pending, 5), 5);
     for (i = 0; i < 5; i++) {
         const struct ioq_pending *one = find(pending, 5, &a[i]);
