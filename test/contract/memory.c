@@ -201,7 +201,7 @@ TEST(memory_waits_for_no_request, "")
 
 static void lower_limit(void)
 {
-    const struct rlimit limit = {8 * BLOCK, 8 * BLOCK};
+    const struct rlimit limit = {16 * BLOCK, 16 * BLOCK};
 
     ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
     /* Who may lock memory is not limited. */
