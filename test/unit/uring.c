@@ -72,6 +72,7 @@ static struct {
     uint32_t lacking_features; /* which it does not report */
     int lacking;               /* an opcode; 0 for none */
     bool no_file_table;
+    bool late;             /* no completion is seen for now */
     int result;            /* of completions, instead of their own */
     unsigned int results;  /* how many of them */
     struct io_uring *ring; /* the last one that was set up */
@@ -185,8 +186,11 @@ unsigned int __wrap_io_uring_peek_batch_cqe(struct io_uring *ring,
                                             struct io_uring_cqe **cqes,
                                             unsigned int count)
 {
-    unsigned int n = __real_io_uring_peek_batch_cqe(ring, cqes, count), i;
+    unsigned int n, i;
 
+    if (script.late)
+        return 0;
+    n = __real_io_uring_peek_batch_cqe(ring, cqes, count);
     for (i = 0; i < n && script.results > 0; i++, script.results--)
         cqes[i]->res = script.result;
     return n;
@@ -257,23 +261,11 @@ static void submit_reads(void)
     ck_assert_int_eq(ioq_handle_submit(handle), COUNT);
 }
 
-/* By a call of its own, or with the wait that check_reads begins with. */
-static void hand_over(int with_the_wait)
-{
-    if (with_the_wait)
-        queue_reads(COUNT);
-    else
-        submit_reads();
-}
-
 /* Each once, with its own bytes. */
-static void check_reads(void)
+static void check_results(const struct ioq_completion *done)
 {
-    struct ioq_completion done[COUNT + 1];
     unsigned int seen = 0, i;
-    int n = ioq_handle_wait(handle, done, COUNT, COUNT + 1, 20 * SECOND);
 
-    ck_assert_int_eq(n, COUNT);
     for (i = 0; i < COUNT; i++) {
         uintptr_t number = (uintptr_t)done[i].user_data;
 
@@ -282,7 +274,52 @@ static void check_reads(void)
         seen |= 1u << number;
     }
     ck_assert_uint_eq(seen, (1u << COUNT) - 1);
+}
+
+static void check_reads(void)
+{
+    struct ioq_completion done[COUNT + 1];
+    int n = ioq_handle_wait(handle, done, COUNT, COUNT + 1, 20 * SECOND);
+
+    ck_assert_int_eq(n, COUNT);
+    check_results(done);
     ck_assert_int_eq(ioq_handle_reap(handle, done, COUNT + 1), 0);
+}
+
+/* As an event loop, which looks only when the fd tells it to. */
+static void poll_and_check_reads(void)
+{
+    struct pollfd fd = {.fd = ioq_handle_fd(handle), .events = POLLIN};
+    struct ioq_completion done[COUNT + 1];
+    unsigned int seen = 0;
+    int n;
+
+    while (seen < COUNT) {
+        do {
+            n = poll(&fd, 1, 20000);
+        } while (n < 0 && errno == EINTR);
+        ck_assert_msg(n == 1, "stalls after %u", seen);
+        n = ioq_handle_reap(handle, done + seen, COUNT + 1 - seen);
+        ck_assert_int_ge(n, 0);
+        seen += (unsigned int)n;
+    }
+    ck_assert_uint_eq(seen, COUNT);
+    check_results(done);
+}
+
+/* The ways to hand over a batch and to learn what became of it. */
+enum way { SUBMIT_AND_WAIT, WAIT_ALONE, SUBMIT_AND_POLL, WAYS };
+
+static void read_all(int way)
+{
+    if (way == WAIT_ALONE)
+        queue_reads(COUNT);
+    else
+        submit_reads();
+    if (way == SUBMIT_AND_POLL)
+        poll_and_check_reads();
+    else
+        check_reads();
 }
 
 static struct ioq_stats stats(void)
@@ -358,7 +395,10 @@ START_TEST(one_call_for_a_batch_and_the_wait)
 }
 END_TEST
 
-/* If a completion is there already, nobody waits, and the rest goes out. */
+/*
+ * If a completion is there already, nobody waits, and the rest goes out; if the
+ * kernel does not want it, by another way.
+ */
 START_TEST(held_no_longer_than_the_wait)
 {
     struct pollfd fd = {.events = POLLIN};
@@ -370,6 +410,8 @@ START_TEST(held_no_longer_than_the_wait)
     queue_reads(1);
     ck_assert_int_eq(ioq_handle_submit(handle), 1);
     ck_assert_int_eq(poll(&fd, 1, 20000), 1);
+    script.error = -EBUSY;
+    script.times = _i ? 10 : 0;
     queue_reads(COUNT - 1);
     seen = ioq_handle_wait(handle, done, 1, COUNT, -1);
     ck_assert_uint_eq(script.calls, 2);
@@ -379,6 +421,27 @@ START_TEST(held_no_longer_than_the_wait)
         ck_assert_int_ge(n, 0);
     }
     ck_assert_int_eq(seen, COUNT);
+}
+END_TEST
+
+/* What is left over for want of room is told of. */
+START_TEST(more_than_there_is_room_for)
+{
+    struct ioq_completion done[COUNT];
+    struct pollfd fd = {.events = POLLIN};
+    int seen, n;
+
+    open_and_warm_up();
+    fd.fd = ioq_handle_fd(handle);
+    script.late = true;
+    submit_reads();
+    script.late = false;
+    for (seen = 0; seen < (int)COUNT; seen += n) {
+        ck_assert_msg(poll(&fd, 1, 20000) == 1, "stalls after %d", seen);
+        n = ioq_handle_reap(handle, done, 3);
+        ck_assert_int_ge(n, 0);
+    }
+    ck_assert_int_eq(ioq_handle_reap(handle, done, COUNT), 0);
 }
 END_TEST
 
@@ -392,11 +455,9 @@ START_TEST(nothing_in_flight_and_no_room)
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         script.error = errors[i];
         script.times = 10;
-        hand_over(_i);
-        check_reads();
+        read_all(_i);
         script.times = 0;
-        hand_over(_i);
-        check_reads();
+        read_all(_i);
     }
 }
 END_TEST
@@ -411,8 +472,7 @@ START_TEST(interrupted_after_the_fact)
     script.error = -EINTR;
     script.times = 1;
     script.after = true;
-    hand_over(_i);
-    check_reads();
+    read_all(_i);
     ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], reads + COUNT);
 }
 END_TEST
@@ -425,8 +485,7 @@ START_TEST(part_of_a_batch)
     open_and_warm_up();
     for (most = 1; most < COUNT; most++) {
         script.most = most;
-        hand_over(_i);
-        check_reads();
+        read_all(_i);
     }
 }
 END_TEST
@@ -492,8 +551,7 @@ START_TEST(old_kernel_cannot_wait_for_a_time)
     script.lacking_features = IORING_FEAT_EXT_ARG;
     open_handle(0);
     for (round = 0; round < 10; round++) {
-        hand_over(_i);
-        check_reads();
+        read_all(_i);
     }
 }
 END_TEST
@@ -589,8 +647,7 @@ START_TEST(storm_of_signals)
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &storm, NULL), 0);
     for (round = 0; round < 1000; round++) {
-        hand_over(_i);
-        check_reads();
+        read_all(_i);
     }
     setitimer(ITIMER_REAL, &none, NULL);
     ck_assert_uint_eq(stats().succeeded[IOQ_KIND_READ], 1000 * COUNT);
@@ -865,20 +922,21 @@ int main(void)
     tcase_add_test(tcase, one_call_for_a_batch);
     tcase_add_test(tcase, one_call_for_batches_of_any_size);
     tcase_add_test(tcase, one_call_for_a_batch_and_the_wait);
-    tcase_add_test(tcase, held_no_longer_than_the_wait);
-    tcase_add_loop_test(tcase, nothing_in_flight_and_no_room, 0, 2);
-    tcase_add_loop_test(tcase, interrupted_after_the_fact, 0, 2);
-    tcase_add_loop_test(tcase, part_of_a_batch, 0, 2);
+    tcase_add_loop_test(tcase, held_no_longer_than_the_wait, 0, 2);
+    tcase_add_test(tcase, more_than_there_is_room_for);
+    tcase_add_loop_test(tcase, nothing_in_flight_and_no_room, 0, WAYS);
+    tcase_add_loop_test(tcase, interrupted_after_the_fact, 0, WAYS);
+    tcase_add_loop_test(tcase, part_of_a_batch, 0, WAYS);
     tcase_add_test(tcase, refusals_name_the_remedy);
     tcase_add_test(tcase, old_kernel_lacks_flags);
     tcase_add_test(tcase, old_kernel_lacks_operations);
-    tcase_add_loop_test(tcase, old_kernel_cannot_wait_for_a_time, 0, 2);
+    tcase_add_loop_test(tcase, old_kernel_cannot_wait_for_a_time, 0, WAYS);
     tcase_add_test(tcase, old_kernel_lacks_file_tables);
     tcase_add_test(tcase, strange_results);
     tcase_add_test(tcase, errors_are_passed_on);
     tcase_add_loop_test(tcase, as_deep_as_was_asked_for, 0, 3);
     tcase_add_loop_test(tcase, room_for_all, 0, 4);
-    tcase_add_loop_test(tcase, storm_of_signals, 0, 2);
+    tcase_add_loop_test(tcase, storm_of_signals, 0, WAYS);
     tcase_add_loop_test(tcase, flags_of_entries, 0, 2);
     tcase_add_test(tcase, wait_and_drain_without_notification);
     tcase_add_test(tcase, no_stall_when_switched);
