@@ -14,6 +14,8 @@ RPMS=$WORK/rpms
 
 # A few requests of the long tests: what is tested here is the packages.
 export IOQ_TEST_REQUESTS="${IOQ_TEST_REQUESTS:-2000}"
+# Check's own time limits are seconds; a machine that builds beside is slower.
+export CK_TIMEOUT_MULTIPLIER="${CK_TIMEOUT_MULTIPLIER:-10}"
 # More at a time than processors: tests wait for disks.
 JOBS=$(($(nproc) * 2))
 export MESON_TESTTHREADS=$JOBS
