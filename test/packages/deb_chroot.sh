@@ -84,6 +84,7 @@ piuparts -b "$BASE" -d "$SUITE" -m "$MIRROR main" --no-eatmydata \
     fail "piuparts"
 }
 # What others' packages leave is their affair.
-sed -n '/left files on system/,/^[^ ]/p' "$HERE/piuparts.log" | grep ioq &&
+sed -n '/left files on system/,/^[^ ]/p' "$HERE/piuparts.log" |
+    grep '^ .*ioq' &&
     fail "something of ours is left behind"
 tail -n 1 "$HERE/piuparts.log"
