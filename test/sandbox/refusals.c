@@ -519,6 +519,7 @@ int main(void)
     Suite *suite = suite_create("refusals");
     TCase *tcase = tcase_create("refusals");
 
+    tcase_set_timeout(tcase, 100);
     has_uring = ioq_engine_available(IOQ_ENGINE_URING) == 0;
     if (!has_uring)
         return skip_all(ioq_last_error());
