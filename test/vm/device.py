@@ -527,6 +527,14 @@ class Reconnect(vhost.Case):
         self.expect([])
         self.assertNotIn('done over', self.server.log())
 
+    def test_what_it_notes(self):
+        """Which chain was given back last: the next server looks at that."""
+        self.go_on()
+        for _ in range(3):
+            done = self.do(self.ring, T_ID, room=20)
+            vhost.wait_until(lambda: self.kept.read('<HH', 12) ==
+                             (done.head, self.ring.seen), 'a note')
+
     def test_before_it_took_any(self):
         some = self.offered(2)
         self.go_on()
