@@ -331,6 +331,24 @@ broken(50, 'leaves on the ring what was not taken', 'engine_uring.c', URING,
        ('    sq->sqe_tail -= left;\n', ''))
 broken(44, 'loses what io_uring did not take', 'engine_uring.c', URING,
        ('done += chunk - left;', 'done += chunk;'))
+
+# What holds a submit up.
+HAND_OVER = 'unit/handle_submit'
+broken(0, 'copies however much a request wants', 'handle.c', HAND_OVER,
+       ('(request->length > COPY_EACH ||', '('),
+       only=['much_to_copy_is_left_to_a_worker'])
+broken(0, 'copies however much a submit wants', 'handle.c', HAND_OVER,
+       ('COPY_MOST - handle->copied', 'COPY_MOST'),
+       only=['so_is_what_adds_up_to_much_in_one_submit'])
+broken(0, 'counts each refusal of a submit', 'learn.c', 'unit/learn',
+       ('submit_ns <= learn->missed_ns', 'submit_ns < 0'),
+       only=['misses_of_one_submit_are_one'])
+broken(0, 'lets the worker leave that is kept', 'worker.c', HAND_OVER,
+       ('workers->kept > 0 &&', 'workers->kept > 9 &&'),
+       only=['a_worker_is_there_before_the_first_submit'])
+broken(0, 'takes the place of the submit that wakes it', 'worker.c', HAND_OVER,
+       ('sched_getcpu() == owner_cpu', 'owner_cpu < -9'),
+       only=['a_worker_on_the_submitters_cpu_gives_way_once'])
 broken(0, 'takes no lock', 'handle.c', 'api/handle_shared',
        ('        pthread_mutex_lock(&handle->lock);', '        (void)0;'),
        threads=True)
