@@ -7,6 +7,7 @@ flight when the server died.
 """
 import os
 import random
+import select
 import signal
 import struct
 import time
@@ -122,8 +123,9 @@ class Commands(vhost.Case):
         for kind, sector, out in bad:
             done = self.do(self.ring, kind, sector, out=out)
             self.assertEqual(done.result(), IOERR, (kind, sector, len(out)))
-        done = self.do(self.ring, T_IN, end, room=512)
-        self.assertEqual(done.result(), IOERR)
+        for sector in (end - 1, end, 1 << 55, 1 << 63):
+            done = self.do(self.ring, T_IN, sector, room=1024)
+            self.assertEqual(done.result(), IOERR, sector)
         self.assertEqual(self.on_image(0, self.image_size), self.content)
 
     def test_buffers_cut_anywhere(self):
@@ -213,19 +215,36 @@ class Configuration(vhost.Case):
         self.assertEqual(front.config(250, 7), b'')
         self.assertEqual(front.config(0xffffffff, 2), b'')
 
-    def set(self, front, offset, content):
+    def set(self, front, offset, content, flags=0):
         front.tell(vhost.SET_CONFIG,
-                   struct.pack('<III', offset, len(content), 0) + content)
+                   struct.pack('<III', offset, len(content), flags) + content)
 
     def test_write_cache_switch(self):
         front = self.connect(vhost.CONFIG_WCE)
         ring = self.make_ring(front)
-        for state in (b'\0', b'\1', b'\0'):
-            self.set(front, 32, state)
+        # A flag of 1 is what an emulator sets after a migration.
+        for state, flags in ((b'\0', 0), (b'\1', 0), (b'\0', 1), (b'\1', 1)):
+            self.set(front, 32, state, flags)
             self.assertEqual(front.config(32, 1), state)
             content = os.urandom(4096)
             self.assertEqual(self.do(ring, T_OUT, 8, out=content).result(), OK)
             self.assertEqual(self.on_image(4096, 4096), content)
+
+    def test_write_cache_switch_outlives_the_server(self):
+        """The driver has set it, and does not know of another server."""
+        front = self.connect(vhost.CONFIG_WCE)
+        kept = Log(front, 2, 8)
+        self.addCleanup(kept.close)
+        for state in (b'\0', b'\1'):
+            self.set(front, 32, state)
+            self.server.kill()
+            self.assertEqual(self.server.process.returncode, -signal.SIGKILL)
+            front.close()
+            self.start_server()
+            front = self.connect(vhost.CONFIG_WCE)
+            self.assertEqual(front.config(32, 1), b'\1')
+            kept.give(front)
+            self.assertEqual(front.config(32, 1), state)
 
     def test_nothing_else_is_written(self):
         front = self.connect(vhost.CONFIG_WCE)
@@ -233,8 +252,9 @@ class Configuration(vhost.Case):
         for offset, content in ((0, b'\0' * 8), (20, b'\0\2\0\0'),
                                 (32, b'\2'), (32, b'\0\0'), (31, b'\0'),
                                 (0xffffffff, b'\0')):
-            with self.assertRaises(Refused):
-                self.set(front, offset, content)
+            for flags in (0, 1):
+                with self.assertRaises(Refused):
+                    self.set(front, offset, content, flags)
         self.assertEqual(front.config(0, 60), before)
 
     def test_features(self):
@@ -245,7 +265,37 @@ class Configuration(vhost.Case):
                     vhost.PROTOCOL_FEATURES, vhost.VERSION_1):
             self.assertTrue(bits >> bit & 1, bit)
         self.assertFalse(bits >> vhost.RO & 1)
+        self.assertEqual(offered.ask_number(vhost.GET_PROTOCOL_FEATURES),
+                         vhost.PROTOCOL)
+        offered.begin(bits)  # all of them at once
         offered.close()
+
+    def test_refusals_are_answered(self):
+        """And the connection goes on."""
+        front = self.connect()
+        for request, payload in (
+                (vhost.SET_FEATURES, struct.pack('<Q', 1 << 63)),
+                (vhost.SET_VRING_NUM, struct.pack('<II', 4, 8)),
+                (vhost.SET_VRING_NUM, struct.pack('<II', 0, 1025)),
+                (77, b'')):
+            with self.assertRaises(Refused):
+                front.tell(request, payload)
+        done = self.do(self.make_ring(front), T_IN, room=512)
+        self.assertEqual(done.came_in(), self.content[:512])
+
+
+class TwoQueues(vhost.Case):
+    options = ['--queues', '2']
+
+    def test_no_third(self):
+        front = self.connect(vhost.MQ)
+        self.assertEqual(front.ask_number(vhost.GET_QUEUE_NUM), 2)
+        self.assertEqual(front.config(34, 2), b'\2\0')
+        for index in range(2):
+            done = self.do(self.make_ring(front, index), T_IN, room=512)
+            self.assertEqual(done.came_in(), self.content[:512])
+        with self.assertRaises(Refused):
+            front.tell(vhost.SET_VRING_NUM, struct.pack('<II', 2, 8))
 
 
 class ReadOnly(vhost.Case):
@@ -291,13 +341,19 @@ class Rings(vhost.Case):
         self.assertEqual(ring.notifications(), 1)  # that of the start
 
     def test_event_index_of_the_driver(self):
-        front = self.connect(vhost.EVENT_IDX)
-        ring = self.make_ring(front, event_idx=True)
-        ring.want_notification_after(2)
-        for _ in range(5):
-            self.do(ring, T_ID, room=20)
-        ring.stop(front)
-        self.assertEqual(ring.notifications(), 1 + 1)
+        for event, wanted in ((2, 1), (4, 1), (5, 0)):
+            front = self.connect(vhost.EVENT_IDX)
+            ring = self.make_ring(front, event_idx=True)
+            vhost.wait_until(ring.notifications, 'that of the start')
+            ring.want_notification_after(event)
+            for _ in range(5):
+                self.do(ring, T_ID, room=20)
+            if wanted:  # while it serves, not when it stops
+                vhost.wait_until(lambda: select.select(
+                    [ring.call_fd], [], [], 0)[0], 'a notification')
+            ring.stop(front)
+            self.assertEqual(ring.notifications(), wanted)
+            front.close()
 
     def test_event_index_of_the_device(self):
         ring = self.make_ring(self.connect(vhost.EVENT_IDX), event_idx=True)

@@ -7,6 +7,7 @@ The server goes on: another queue is served meanwhile, and the next emulator.
 """
 import fcntl
 import os
+import select
 import struct
 
 import vhost
@@ -136,6 +137,18 @@ class Rings(Guest):
     def test_head_far_out_of_range(self):
         self.ring.submit(0xffff)
         self.expect_broken("a chain's number is too large")
+
+    def test_told_once(self):
+        """However often the driver kicks a ring that is broken."""
+        self.ring.submit(16)
+        vhost.wait_until(lambda: self.read_error(self.ring), 'the error event')
+        for _ in range(20):
+            self.ring.kick()
+            vhost.wait_until(lambda: not select.select(
+                [self.ring.kick_fd], [], [], 0)[0], 'the kick to be heard')
+        self.ring.stop(self.front)
+        self.assertEqual(self.read_error(self.ring), 0)
+        self.assertEqual(self.server.log().count('queue 0 is broken: '), 1)
 
     def test_next_out_of_range(self):
         self.ring.put(0, self.header.address, 16, F_NEXT, 16)

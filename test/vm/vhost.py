@@ -432,6 +432,7 @@ class Case(unittest.TestCase):
         status = self.server.stop()
         self.log = self.server.log()
         self.assertEqual(status, 0, 'how the server ended')
+        self.assertEqual(self.log.count(f'engine {self.engine}\n'), 1)
         self.assertNotIn('Sanitizer', self.log)
         self.assertNotIn('runtime error', self.log)
 
