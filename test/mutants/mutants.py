@@ -96,7 +96,9 @@ class Build:
                 next(words)
             elif word not in ('-MD', '-Werror'):
                 command.append(word)
-        command[1:1] = [f'-I{folder}']
+        # Before the other options; there may be a ccache before the compiler.
+        first = next(i for i, w in enumerate(command) if w.startswith('-'))
+        command[first:first] = [f'-I{folder}']
         must(command + ['-w', *more, '-o', to, '-c', source], BUILD)
 
 
