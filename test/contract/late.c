@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #define WHILE_NS (50 * MILLISECOND)
@@ -33,6 +34,42 @@ void await_readable(int fd)
         rc = ppoll(&wanted, 1, &most, NULL);
     } while (rc < 0 && errno == EINTR);
     MUST(rc == 1 && wanted.revents == POLLIN, "never readable");
+}
+
+int open_edges(struct rig *rig)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    int edges = epoll_create1(EPOLL_CLOEXEC);
+
+    ck_assert_int_eq(
+        epoll_ctl(edges, EPOLL_CTL_ADD, ioq_handle_fd(rig->handle), &event), 0);
+    return edges;
+}
+
+static void await_edge(int edges)
+{
+    struct epoll_event event;
+    int n;
+
+    do {
+        n = epoll_pwait(edges, &event, 1, LONG / MILLISECOND, NULL);
+    } while (n < 0 && errno == EINTR);
+    ck_assert_int_eq(n, 1);
+}
+
+void reap_by_edges(struct rig *rig, int edges, struct ioq_completion *done,
+                   unsigned int max, int count)
+{
+    int n;
+
+    while (count > 0) {
+        await_edge(edges);
+        do {
+            n = ioq_handle_reap(rig->handle, done, max);
+            count -= n;
+        } while (n == (int)max);
+    }
+    ck_assert_int_eq(count, 0);
 }
 
 void settle(struct rig *rig)

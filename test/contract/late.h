@@ -14,6 +14,17 @@ int64_t now_ns(void);
 /* Sleeps until fd is readable; fails the test after LONG. */
 void await_readable(int fd);
 
+/* An epoll fd that tells of the completion fd's edges alone. */
+#define EDGES_CALLS "epoll_create1 epoll_ctl epoll_pwait "
+int open_edges(struct rig *rig);
+
+/*
+ * Takes the completions of count requests, which are all that are out: max or
+ * fewer at a time, and sleeps for an edge whenever fewer have come.
+ */
+void reap_by_edges(struct rig *rig, int edges, struct ioq_completion *done,
+                   unsigned int max, int count);
+
 /*
  * Reaps nothing until the completion fd is not readable: what has signalled it
  * last may have done so behind the last completion's back.

@@ -3,7 +3,6 @@
 #include "late.h"
 
 #include <fcntl.h>
-#include <sys/epoll.h>
 
 /* "Returns the completion fd: poll it for reading, level- or edge-triggered" */
 TEST(fd_is_polled_for_its_level, "")
@@ -25,46 +24,25 @@ TEST(fd_is_polled_for_its_level, "")
     rig_close(&rig);
 }
 
-static void await_edge(int epoll_fd)
-{
-    struct epoll_event event;
-    int n;
-
-    do {
-        n = epoll_pwait(epoll_fd, &event, 1, LONG / MILLISECOND, NULL);
-    } while (n < 0 && errno == EINTR);
-    ck_assert_int_eq(n, 1);
-}
-
 /*
  * "level- or edge-triggered" "It is a hint. When it becomes readable, reap
  * until fewer than max completions come back."
  */
-TEST(fd_is_polled_for_its_edges, "epoll_create1 epoll_ctl epoll_pwait")
+TEST(fd_is_polled_for_its_edges, EDGES_CALLS)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     struct ioq_completion done[2];
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), i, n, out = 0;
     struct rig rig;
+    int edges, i, out;
 
     rig_open(&rig, 4, 0);
-    ck_assert_int_eq(
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, ioq_handle_fd(rig.handle), &event),
-        0);
+    edges = open_edges(&rig);
     for (i = 0; i < 200; i++) {
         queue_reads(&rig, 1 + i % 4);
-        out += ioq_handle_submit(rig.handle);
-        while (out > 0) {
-            await_edge(epoll_fd);
-            do {
-                n = ioq_handle_reap(rig.handle, done, 2);
-                out -= n;
-            } while (n == 2);
-        }
-        ck_assert_int_eq(out, 0);
+        out = ioq_handle_submit(rig.handle);
+        reap_by_edges(&rig, edges, done, 2, out);
     }
     rig_close(&rig);
-    close(epoll_fd);
+    close(edges);
 }
 
 /* "Only reaping makes it unreadable again; the caller never reads it." */

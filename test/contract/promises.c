@@ -5,8 +5,6 @@
  */
 #include "late.h"
 
-#include <sys/epoll.h>
-
 #include "../support/sandbox.h"
 
 static unsigned int pick(unsigned int below)
@@ -329,52 +327,32 @@ TEST(promise_all_commands, "")
     rig_close(&rig);
 }
 
-static void await_edge(int epoll_fd)
-{
-    struct epoll_event event;
-    int n;
-
-    do {
-        n = epoll_pwait(epoll_fd, &event, 1, LONG / MILLISECOND, NULL);
-    } while (n < 0 && errno == EINTR);
-    ck_assert_int_eq(n, 1);
-}
-
 /*
  * "It is a hint. When it becomes readable, reap until fewer than max
  * completions come back." "With 1, as after opening, the fd is right again"
  * Edges alone, with the signals switched off and on in between.
  */
-TEST(promise_no_wakeup_is_lost, "epoll_create1 epoll_ctl epoll_pwait")
+TEST(promise_no_wakeup_is_lost, EDGES_CALLS)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     struct ioq_completion done[3];
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), i, n, out = 0;
+    int edges, i, n, out;
     struct rig rig;
 
     rig_open(&rig, 8, 0);
-    ck_assert_int_eq(
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, ioq_handle_fd(rig.handle), &event),
-        0);
+    edges = open_edges(&rig);
     for (i = 0; i < 150; i++) {
         ck_assert_int_eq(ioq_handle_set_notify(rig.handle, pick(2) == 0), 0);
-        for (n = 1 + (int)pick(4); n > 0; n--, out++)
+        for (n = 1 + (int)pick(4), out = 0; n > 0; n--, out++)
             ck_assert_int_eq(queue_any(&rig, 7 * n + (pick(2) ? 6 : 0), NULL),
                              0);
         ck_assert_int_ge(ioq_handle_submit(rig.handle), 1);
         if (pick(4) == 0)
             out -= ioq_handle_reap(rig.handle, done, 3);
         ck_assert_int_eq(ioq_handle_set_notify(rig.handle, 1), 0);
-        while (out > 0) {
-            await_edge(epoll_fd);
-            do {
-                n = ioq_handle_reap(rig.handle, done, 3);
-                out -= n;
-            } while (n == 3);
-        }
+        reap_by_edges(&rig, edges, done, 3, out);
     }
     rig_close(&rig);
-    close(epoll_fd);
+    close(edges);
 }
 
 /*
