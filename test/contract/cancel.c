@@ -85,10 +85,8 @@ TEST(cancel_takes_back_what_waits_for_a_worker, STUCK_CALLS)
     ck_assert(done.user_data == &a && done.result == -ECANCELED);
     done = reap_one(&rig);
     ck_assert(done.user_data == &a && done.result == -ECANCELED);
-    stuck_let_go(&stuck);
-    ck_assert_int_eq(result_of(&rig, &stuck), STUCK_BYTES);
+    stuck_end(&stuck, &rig);
     ck_assert(holds(&rig, 200, 2));
-    stuck_close(&stuck);
     rig_close(&rig);
 }
 
@@ -107,9 +105,7 @@ TEST(cancel_leaves_what_has_begun, STUCK_CALLS)
     stuck_read(&stuck, &rig, 0, 0);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), -EALREADY);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), -EALREADY);
-    stuck_let_go(&stuck);
-    ck_assert_int_eq(result_of(&rig, &stuck), STUCK_BYTES);
-    stuck_close(&stuck);
+    stuck_end(&stuck, &rig);
     rig_close(&rig);
 }
 
@@ -129,9 +125,7 @@ TEST(cancel_counts_only_what_it_took_back, STUCK_CALLS)
     done = reap_one(&rig);
     ck_assert(done.user_data == &stuck && done.result == -ECANCELED);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), -EALREADY);
-    stuck_let_go(&stuck);
-    ck_assert_int_eq(result_of(&rig, &stuck), STUCK_BYTES);
-    stuck_close(&stuck);
+    stuck_end(&stuck, &rig);
     rig_close(&rig);
 }
 

@@ -160,5 +160,7 @@ void stuck_write(struct stuck *stuck, struct rig *rig, int file,
 void stuck_let_go(struct stuck *stuck);
 /* After the request's completion. */
 void stuck_close(struct stuck *stuck);
+/* Lets go, takes the completion, which is the next to come, and closes. */
+void stuck_end(struct stuck *stuck, struct rig *rig);
 
 #endif /* IOQ_TEST_CONTRACT_H */

@@ -90,3 +90,10 @@ void stuck_close(struct stuck *stuck)
         stuck_let_go(stuck);
     munmap(stuck->memory, MEMORY_BYTES);
 }
+
+void stuck_end(struct stuck *stuck, struct rig *rig)
+{
+    stuck_let_go(stuck);
+    ck_assert_int_eq(result_of(rig, stuck), STUCK_BYTES);
+    stuck_close(stuck);
+}
