@@ -99,10 +99,8 @@ TEST(cancel_leaves_what_has_begun, STUCK_CALLS)
     struct stuck stuck;
     struct rig rig;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), -EALREADY);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), -EALREADY);
     stuck_end(&stuck, &rig);
@@ -116,10 +114,8 @@ TEST(cancel_counts_only_what_it_took_back, STUCK_CALLS)
     struct stuck stuck;
     struct rig rig;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     queue_zeroes(&rig, 1, &stuck);
     ck_assert_int_eq(ioq_handle_cancel(rig.handle, &stuck), 1);
     done = reap_one(&rig);

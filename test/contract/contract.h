@@ -156,6 +156,8 @@ bool stuck_open(struct stuck *stuck);
 void stuck_read(struct stuck *stuck, struct rig *rig, int file, int64_t offset);
 void stuck_write(struct stuck *stuck, struct rig *rig, int file,
                  int64_t offset);
+/* Opens both, the rig with depth 8, and reads file 0. As stuck_open. */
+bool rig_open_stuck(struct rig *rig, struct stuck *stuck);
 /* The memory is zeroes from now on, and the request goes on. */
 void stuck_let_go(struct stuck *stuck);
 /* After the request's completion. */

@@ -44,10 +44,8 @@ TEST(drain_ends_with_the_time, STUCK_CALLS)
     struct rig rig;
     int64_t begin;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     ck_assert_int_eq(ioq_handle_flush(rig.handle, 0, 0, &rig), 0);
     begin = now_ns();
     while (ioq_handle_drain(rig.handle, 30 * MILLISECOND) > 1)

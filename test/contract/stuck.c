@@ -78,6 +78,15 @@ void stuck_write(struct stuck *stuck, struct rig *rig, int file, int64_t offset)
     submit_and_see(stuck, rig);
 }
 
+bool rig_open_stuck(struct rig *rig, struct stuck *stuck)
+{
+    if (!stuck_open(stuck))
+        return false;
+    rig_open(rig, 8, 0);
+    stuck_read(stuck, rig, 0, 0);
+    return true;
+}
+
 void stuck_let_go(struct stuck *stuck)
 {
     close(stuck->fd);

@@ -78,10 +78,8 @@ TEST(wait_ends_with_the_time, STUCK_CALLS)
     struct rig rig;
     int64_t begin;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     begin = now_ns();
     ck_assert_int_eq(ioq_handle_wait(rig.handle, done, 1, 8, 30 * MILLISECOND),
                      0);
@@ -108,10 +106,8 @@ TEST(wait_need_not_sleep, STUCK_CALLS)
     struct stuck stuck;
     struct rig rig;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     ck_assert_int_eq(ioq_handle_wait(rig.handle, done, 8, 8, 0), 0);
     ck_assert_int_eq(ioq_handle_wait(rig.handle, done, 0, 8, -1), 0);
     ck_assert_int_eq(ioq_handle_wait(rig.handle, done, 0, 8, LONG), 0);
@@ -170,10 +166,8 @@ TEST(wait_outlasts_signals, STUCK_CALLS "setitimer rt_sigreturn")
     struct rig rig;
     int64_t begin;
 
-    if (!stuck_open(&stuck))
+    if (!rig_open_stuck(&rig, &stuck))
         SKIP("no userfaultfd");
-    rig_open(&rig, 8, 0);
-    stuck_read(&stuck, &rig, 0, 0);
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
     set_alarms(2000);
     begin = now_ns();
