@@ -186,10 +186,10 @@ TEST(detach_goes_by_file, STUCK_CALLS)
 {
     struct stuck stuck;
     struct rig rig;
-    int fd, other;
+    int other;
 
     rig_open(&rig, 8, 0);
-    other = rig_attach_another(&rig, 1, &fd);
+    other = rig_attach_another(&rig, NULL);
     if (!stuck_open(&stuck))
         SKIP("no userfaultfd");
     stuck_read(&stuck, &rig, 0, 0);
@@ -197,7 +197,6 @@ TEST(detach_goes_by_file, STUCK_CALLS)
     ck_assert_int_eq(ioq_handle_detach(rig.handle, other), 0);
     stuck_end(&stuck, &rig);
     ck_assert_int_eq(ioq_handle_detach(rig.handle, 0), 0);
-    close(fd);
     rig_close(&rig);
 }
 

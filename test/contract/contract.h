@@ -80,12 +80,16 @@ extern enum ioq_engine engine;
 #define KIB 1024
 #define MIB (1 << 20)
 
+#define RIG_OTHERS_MAX 12
+
 /* A handle with the place attached as file 0. */
 struct rig {
     struct ioq_handle *handle;
     int fd;
     int file;
     unsigned char *buf; /* MIB bytes, aligned, zeroes */
+    int others[RIG_OTHERS_MAX];
+    int other_count;
 };
 
 /* depth 0 and flags 0 are the defaults. */
@@ -95,9 +99,10 @@ void rig_close(struct rig *rig);
 
 /*
  * Another file of the place's kind, of no length, attached to the rig; on a
- * block device it is the device once more. Returns its number.
+ * block device it is the device once more. Returns its number. The fd is there
+ * until rig_close; ret_fd may be NULL.
  */
-int rig_attach_another(struct rig *rig, unsigned int number, int *ret_fd);
+int rig_attach_another(struct rig *rig, int *ret_fd);
 
 /* Options for a handle on the engine. */
 struct ioq_options engine_options(unsigned int depth, uint32_t flags);

@@ -63,12 +63,11 @@ TEST(flush_writes_files_out, "")
     if (place_is_block() || strcmp(place_kind(), "tmpfs") == 0)
         DOES_NOT_APPLY("nothing here is allocated late");
     rig_open(&rig, 8, 0);
-    file = rig_attach_another(&rig, 1, &fd);
+    file = rig_attach_another(&rig, &fd);
     ck_assert_int_eq(do_write(&rig, file, rig.buf, MIB, 0, 0), MIB);
     ck_assert_int_eq(do_zeroes(&rig, file, MIB, MIB, 0), 0);
     ck_assert_int_eq(do_flush(&rig, file), 0);
     ck_assert(is_allocated(fd));
-    close(fd);
     rig_close(&rig);
 }
 
@@ -189,7 +188,7 @@ TEST(fua_writes_files_out, "")
     if (place_is_block() || strcmp(place_kind(), "tmpfs") == 0)
         DOES_NOT_APPLY("nothing here is allocated late");
     rig_open(&rig, 8, 0);
-    file = rig_attach_another(&rig, 1, &fd);
+    file = rig_attach_another(&rig, &fd);
     ck_assert_int_eq(do_write(&rig, file, rig.buf, BLOCK, 0, IOQ_F_FUA), BLOCK);
     ck_assert(is_allocated(fd));
     ck_assert_int_eq(
@@ -198,7 +197,6 @@ TEST(fua_writes_files_out, "")
     ck_assert(is_allocated(fd));
     ck_assert_int_eq(do_zeroes(&rig, file, MIB, MIB, IOQ_F_FUA), 0);
     ck_assert(is_allocated(fd));
-    close(fd);
     rig_close(&rig);
 }
 

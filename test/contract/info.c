@@ -16,7 +16,7 @@ TEST(info_tells_the_length, "")
     rig_open(&rig, 8, 0);
     ck_assert_int_eq(info_of(&rig, 0).length, PLACE_SIZE);
     if (!place_is_block()) {
-        other = rig_attach_another(&rig, 1, &fd);
+        other = rig_attach_another(&rig, &fd);
         ck_assert_int_eq(info_of(&rig, other).length, 0);
         ck_assert_int_eq(do_write(&rig, other, rig.buf, BLOCK, BLOCK, 0),
                          BLOCK);

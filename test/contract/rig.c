@@ -29,6 +29,7 @@ void rig_open_with(struct rig *rig, const struct ioq_options *options)
     rig->file = ioq_handle_attach(rig->handle, rig->fd, 0);
     MUST(rig->file == 0, "attach: %d, %s", rig->file, ioq_last_error());
     rig->buf = place_buffer(MIB);
+    rig->other_count = 0;
 }
 
 void rig_open(struct rig *rig, unsigned int depth, uint32_t flags)
@@ -42,16 +43,21 @@ void rig_close(struct rig *rig)
 {
     ioq_handle_close(rig->handle);
     close(rig->fd);
+    while (rig->other_count > 0)
+        close(rig->others[--rig->other_count]);
     free(rig->buf);
 }
 
-int rig_attach_another(struct rig *rig, unsigned int number, int *ret_fd)
+int rig_attach_another(struct rig *rig, int *ret_fd)
 {
-    int fd = place_open_another(number);
+    int fd = place_open_another(1 + (unsigned int)rig->other_count);
     int file = ioq_handle_attach(rig->handle, fd, 0);
 
     MUST(file > 0, "attach: %d, %s", file, ioq_last_error());
-    *ret_fd = fd;
+    MUST(rig->other_count < RIG_OTHERS_MAX, "too many files");
+    rig->others[rig->other_count++] = fd;
+    if (ret_fd)
+        *ret_fd = fd;
     return file;
 }
 

@@ -76,7 +76,7 @@ TEST(zeroes_make_a_file_grow, "")
     if (place_is_block())
         DOES_NOT_APPLY("a device has one length");
     rig_open(&rig, 8, 0);
-    file = rig_attach_another(&rig, 1, &fd);
+    file = rig_attach_another(&rig, &fd);
     for (i = 0; i < 3; i++) {
         ck_assert_int_eq(ftruncate(fd, 0), 0);
         ck_assert_int_eq(do_zeroes(&rig, file, 0, BLOCK, flags[i]), 0);
@@ -91,7 +91,6 @@ TEST(zeroes_make_a_file_grow, "")
         ck_assert_int_eq(do_read(&rig, file, rig.buf, 2 * BLOCK, 0), 7000);
         ck_assert(is_all(rig.buf, 2 * BLOCK, 0));
     }
-    close(fd);
     rig_close(&rig);
 }
 
@@ -102,7 +101,7 @@ static void space(uint32_t flags, long long *ret_before, long long *ret_after)
     int fd, file;
 
     rig_open(&rig, 8, 0);
-    file = rig_attach_another(&rig, 1, &fd);
+    file = rig_attach_another(&rig, &fd);
     fill(rig.buf, MIB, 1);
     ck_assert_int_eq(do_write(&rig, file, rig.buf, MIB, 0, 0), MIB);
     ck_assert_int_eq(do_flush(&rig, file), 0);
@@ -110,7 +109,6 @@ static void space(uint32_t flags, long long *ret_before, long long *ret_after)
     ck_assert_int_eq(do_zeroes(&rig, file, 0, MIB, flags), 0);
     ck_assert_int_eq(do_flush(&rig, file), 0);
     *ret_after = blocks_of(fd);
-    close(fd);
     rig_close(&rig);
 }
 
