@@ -104,6 +104,12 @@ void rig_close(struct rig *rig);
  */
 int rig_attach_another(struct rig *rig, int *ret_fd);
 
+/* The same with a MIB of data. */
+int rig_attach_allocated(struct rig *rig, int *ret_fd);
+
+/* The space that a file takes once it is flushed, in 512 bytes. */
+long long blocks_of(struct rig *rig, int file, int fd);
+
 /* Options for a handle on the engine. */
 struct ioq_options engine_options(unsigned int depth, uint32_t flags);
 

@@ -2,6 +2,7 @@
 #include "contract.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 
 struct ioq_options engine_options(unsigned int depth, uint32_t flags)
 {
@@ -59,6 +60,24 @@ int rig_attach_another(struct rig *rig, int *ret_fd)
     if (ret_fd)
         *ret_fd = fd;
     return file;
+}
+
+int rig_attach_allocated(struct rig *rig, int *ret_fd)
+{
+    int file = rig_attach_another(rig, ret_fd);
+
+    fill(rig->buf, MIB, 1);
+    ck_assert_int_eq(do_write(rig, file, rig->buf, MIB, 0, 0), MIB);
+    return file;
+}
+
+long long blocks_of(struct rig *rig, int file, int fd)
+{
+    struct stat st;
+
+    ck_assert_int_eq(do_flush(rig, file), 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    return (long long)st.st_blocks;
 }
 
 bool place_is_block(void)
