@@ -133,12 +133,10 @@ TEST(attach_changes_nothing, "")
     int i;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, 16 * BLOCK, 4);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, 16 * BLOCK, 0, 0), 16 * BLOCK);
+    write_filled(&rig, 16 * BLOCK, 0, 4);
     for (i = 1; i < 10; i++)
         ck_assert_int_eq(ioq_handle_attach(rig.handle, rig.fd, 0), i);
-    memset(rig.buf, 0xff, 16 * BLOCK);
-    ck_assert_int_eq(do_read(&rig, 0, rig.buf, 16 * BLOCK, 0), 16 * BLOCK);
+    read_afresh(&rig, 16 * BLOCK, 0);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 4));
     ck_assert_int_eq(info_of(&rig, 0).length, PLACE_SIZE);
     rig_close(&rig);
@@ -212,8 +210,7 @@ TEST(detach_takes_the_number_back, "")
                      -EBADF);
     number = ioq_handle_attach(rig.handle, place_open_another(2), 0);
     ck_assert_int_eq(number, 0);
-    fill(rig.buf, BLOCK, 5);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 8 * BLOCK, 0), BLOCK);
+    write_filled(&rig, BLOCK, 8 * BLOCK, 5);
     other = ioq_handle_attach(rig.handle, rig.fd, 0);
     ck_assert_int_eq(other, 1);
     memset(rig.buf, 0, BLOCK);

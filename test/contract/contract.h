@@ -140,6 +140,12 @@ void fill(void *buf, size_t len, unsigned int seed);
 bool is_filled(const void *buf, size_t len, unsigned int seed);
 bool is_all(const void *buf, size_t len, unsigned char byte);
 
+/* Fills the rig's buffer and writes it to file 0. */
+void write_filled(struct rig *rig, size_t len, int64_t offset,
+                  unsigned int seed);
+/* Reads all of it into the rig's buffer, which was 0xff before. */
+void read_afresh(struct rig *rig, size_t len, int64_t offset);
+
 struct ioq_file_info info_of(struct rig *rig, int file);
 struct ioq_stats stats_of(struct rig *rig);
 

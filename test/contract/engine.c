@@ -185,8 +185,7 @@ TEST(engine_does_without_workers, "prlimit64 geteuid setresuid")
     forbid_threads();
     rig.handle = patient_open(&options);
     ck_assert_int_eq(ioq_handle_attach(rig.handle, rig.fd, 0), 0);
-    fill(rig.buf, BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 0, 0), BLOCK);
+    write_filled(&rig, BLOCK, 0, 1);
     ck_assert_int_eq(do_zeroes(&rig, 0, 10, 100, 0), 0);
     ck_assert_uint_ge(stats_of(&rig).worker_none, 1);
     ck_assert_uint_eq(stats_of(&rig).workers_started, 0);
@@ -325,9 +324,7 @@ static void work_with(uint32_t flags)
 
     rig_open(&rig, 16, flags);
     for (i = 0; i < 2; i++) {
-        fill(rig.buf, 16 * BLOCK, (unsigned int)i);
-        ck_assert_int_eq(do_write(&rig, 0, rig.buf, 16 * BLOCK, 0, 0),
-                         16 * BLOCK);
+        write_filled(&rig, 16 * BLOCK, 0, (unsigned int)i);
         memset(rig.buf, 0, 16 * BLOCK);
         queue_reads(&rig, 16);
         ck_assert_int_eq(ioq_handle_submit(rig.handle), 16);

@@ -184,8 +184,7 @@ TEST(fork_child_may_open_its_own, FORK_CALLS)
     DOES_NOT_APPLY("its sanitizer ends a child that starts threads");
 #endif
     set_up(0);
-    fill(rig.buf, BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 0, 0), BLOCK);
+    write_filled(&rig, BLOCK, 0, 1);
     memset(rig.buf, 0, BLOCK);
     queue_reads(&rig, 1);
     run_in_child(work_in_child);

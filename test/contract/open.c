@@ -316,8 +316,7 @@ TEST(close_drops_what_has_not_begun, "")
     struct rig rig, again;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, BLOCK, 2);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 0, 0), BLOCK);
+    write_filled(&rig, BLOCK, 0, 2);
     fill(rig.buf, BLOCK, 3);
     ck_assert_int_eq(
         ioq_handle_write(rig.handle, 0, rig.buf, BLOCK, 0, 0, NULL), 0);

@@ -53,8 +53,7 @@ TEST(order_rewrites_of_a_block_are_held, STUCK_CALLS)
     rig_open(&rig, 8, 0);
     if (!stuck_open(&stuck))
         SKIP("no userfaultfd");
-    fill(rig.buf, BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 8 * MIB, 0), BLOCK);
+    write_filled(&rig, BLOCK, 8 * MIB, 1);
     stuck_write(&stuck, &rig, 0, 8 * MIB + 100);
     ck_assert_int_eq(
         ioq_handle_write(rig.handle, 0, rig.buf, 50, 8 * MIB + 10, 0, &rig), 0);

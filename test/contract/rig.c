@@ -186,6 +186,19 @@ bool is_all(const void *buf, size_t len, unsigned char byte)
     return true;
 }
 
+void write_filled(struct rig *rig, size_t len, int64_t offset,
+                  unsigned int seed)
+{
+    fill(rig->buf, len, seed);
+    ck_assert_int_eq(do_write(rig, 0, rig->buf, len, offset, 0), (int64_t)len);
+}
+
+void read_afresh(struct rig *rig, size_t len, int64_t offset)
+{
+    memset(rig->buf, 0xff, len);
+    ck_assert_int_eq(do_read(rig, 0, rig->buf, len, offset), (int64_t)len);
+}
+
 struct ioq_file_info info_of(struct rig *rig, int file)
 {
     struct ioq_file_info info = {.size = sizeof(info)};

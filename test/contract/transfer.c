@@ -34,12 +34,8 @@ TEST(write_is_read_back, "")
 
     rig_open(&rig, 8, 0);
     for (i = 0; i < 4; i++) {
-        fill(rig.buf, 3 * BLOCK, i);
-        ck_assert_int_eq(do_write(&rig, 0, rig.buf, 3 * BLOCK, i * BLOCK, 0),
-                         3 * BLOCK);
-        memset(rig.buf, 0xff, 3 * BLOCK);
-        ck_assert_int_eq(do_read(&rig, 0, rig.buf, 3 * BLOCK, i * BLOCK),
-                         3 * BLOCK);
+        write_filled(&rig, 3 * BLOCK, i * BLOCK, i);
+        read_afresh(&rig, 3 * BLOCK, i * BLOCK);
         ck_assert(is_filled(rig.buf, 3 * BLOCK, i));
     }
     rig_close(&rig);
@@ -98,9 +94,7 @@ TEST(read_over_the_end_is_filled_with_zeroes, "")
     struct rig rig;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, PLACE_SIZE - BLOCK, 0),
-                     BLOCK);
+    write_filled(&rig, BLOCK, PLACE_SIZE - BLOCK, 1);
     memset(rig.buf, 0xff, 4 * BLOCK);
     ck_assert_int_eq(do_read(&rig, 0, rig.buf, 3 * BLOCK, PLACE_SIZE - BLOCK),
                      BLOCK);
@@ -486,8 +480,7 @@ TEST(readv_fills_buffers_in_order, "")
     struct rig rig;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, 16 * BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, 16 * BLOCK, 0, 0), 16 * BLOCK);
+    write_filled(&rig, 16 * BLOCK, 0, 1);
     memset(rig.buf, 0xff, 16 * BLOCK);
     cut(iov, 7, rig.buf, 16 * BLOCK, BLOCK);
     ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, iov, 7, 0, 0, NULL), 0);
@@ -513,15 +506,13 @@ TEST(writev_takes_buffers_in_order, "")
     ck_assert_int_eq(
         ioq_handle_writev(rig.handle, 0, iov, 9, 0, IOQ_F_FUA, NULL), 0);
     ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
-    memset(rig.buf, 0xff, 16 * BLOCK);
-    ck_assert_int_eq(do_read(&rig, 0, rig.buf, 16 * BLOCK, 0), 16 * BLOCK);
+    read_afresh(&rig, 16 * BLOCK, 0);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 1));
     fill(rig.buf + 5, 16 * BLOCK, 2);
     cut(iov, 9, rig.buf + 5, 16 * BLOCK, 999);
     ck_assert_int_eq(ioq_handle_writev(rig.handle, 0, iov, 9, 77, 0, NULL), 0);
     ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
-    memset(rig.buf, 0xff, 16 * BLOCK);
-    ck_assert_int_eq(do_read(&rig, 0, rig.buf, 16 * BLOCK, 77), 16 * BLOCK);
+    read_afresh(&rig, 16 * BLOCK, 77);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 2));
     rig_close(&rig);
 }
@@ -534,8 +525,7 @@ TEST(readv_copies_the_array, "")
     int way;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, 4 * BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, 4 * BLOCK, 0, 0), 4 * BLOCK);
+    write_filled(&rig, 4 * BLOCK, 0, 1);
     for (way = 0; way < 2; way++) {
         memset(rig.buf, 0xff, 8 * BLOCK);
         cut(iov, 4, rig.buf + way, 4 * BLOCK, BLOCK);
@@ -609,8 +599,7 @@ TEST(readv_takes_empty_buffers, "")
     struct rig rig;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, 2 * BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, 2 * BLOCK, 0, 0), 2 * BLOCK);
+    write_filled(&rig, 2 * BLOCK, 0, 1);
     memset(rig.buf, 0xff, 2 * BLOCK);
     iov[0] = iov[2] = iov[4] = (struct iovec){NULL, 0};
     iov[1] = (struct iovec){rig.buf, BLOCK};

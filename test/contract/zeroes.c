@@ -26,9 +26,7 @@ static void check_ranges(uint32_t flags)
             do_zeroes(&rig, 0, BLOCK + ranges[i].offset, ranges[i].len, flags),
             0);
         memset(want + ranges[i].offset, 0, ranges[i].len);
-        memset(rig.buf, 0xff, sizeof(want));
-        ck_assert_int_eq(do_read(&rig, 0, rig.buf, sizeof(want), BLOCK),
-                         sizeof(want));
+        read_afresh(&rig, sizeof(want), BLOCK);
         ck_assert(memcmp(rig.buf, want, sizeof(want)) == 0);
     }
     rig_close(&rig);
@@ -136,14 +134,12 @@ TEST(zeroes_need_not_be_plain, "")
     int64_t result;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, BLOCK, 0, 0), BLOCK);
+    write_filled(&rig, BLOCK, 0, 1);
     result = do_zeroes(&rig, 0, 0, place_is_block() ? 100 : BLOCK,
                        IOQ_F_NO_FALLBACK);
     /* No device zeroes a part of a block, and tmpfs has no zero range. */
     ck_assert_int_eq(result, plain || place_is_block() ? -EOPNOTSUPP : 0);
-    memset(rig.buf, 0xff, BLOCK);
-    ck_assert_int_eq(do_read(&rig, 0, rig.buf, BLOCK, 0), BLOCK);
+    read_afresh(&rig, BLOCK, 0);
     if (result == 0)
         ck_assert(is_all(rig.buf, BLOCK, 0));
     else
@@ -158,11 +154,9 @@ TEST(zeroes_without_fallback_may_be_a_hole, "")
     struct rig rig;
 
     rig_open(&rig, 8, 0);
-    fill(rig.buf, 2 * BLOCK, 1);
-    ck_assert_int_eq(do_write(&rig, 0, rig.buf, 2 * BLOCK, 0, 0), 2 * BLOCK);
+    write_filled(&rig, 2 * BLOCK, 0, 1);
     ck_assert_int_eq(do_zeroes(&rig, 0, 0, BLOCK, flags), 0);
-    memset(rig.buf, 0xff, BLOCK);
-    ck_assert_int_eq(do_read(&rig, 0, rig.buf, BLOCK, 0), BLOCK);
+    read_afresh(&rig, BLOCK, 0);
     ck_assert(is_all(rig.buf, BLOCK, 0));
     rig_close(&rig);
 }
