@@ -16,6 +16,14 @@ static unsigned char *map(void)
     return memory;
 }
 
+/* Other pages, where the memory was. */
+static void map_anew(unsigned char *memory)
+{
+    ck_assert_ptr_eq(mmap(memory, AREA, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     memory);
+}
+
 static int register_one(struct rig *rig, void *memory, size_t len)
 {
     const struct iovec iov = {memory, len};
@@ -115,9 +123,7 @@ TEST(memory_is_replaced, "")
         use(&rig, first, 1);
         ck_assert_int_eq(register_one(&rig, second, AREA), 0);
         /* Nobody knows the first any more: other pages may be there now. */
-        ck_assert_ptr_eq(mmap(first, AREA, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-                         first);
+        map_anew(first);
         use(&rig, first, 2);
         use(&rig, second, 3);
     }
@@ -136,9 +142,7 @@ TEST(memory_is_forgotten, "")
     ck_assert_int_eq(register_one(&rig, memory, AREA), 0);
     use(&rig, memory, 1);
     ck_assert_int_eq(ioq_handle_unregister_memory(rig.handle), 0);
-    ck_assert_ptr_eq(mmap(memory, AREA, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-                     memory);
+    map_anew(memory);
     use(&rig, memory, 2);
     ck_assert_int_eq(register_one(&rig, memory, AREA), 0);
     rig_close(&rig);
@@ -228,9 +232,7 @@ TEST(memory_is_limited, "prlimit64 geteuid setresuid")
     ck_assert_int_eq(rc, engine == IOQ_ENGINE_URING ? -ENOMEM : 0);
     if (rc < 0) {
         ck_assert_ptr_nonnull(strstr(ioq_last_error(), "RLIMIT_MEMLOCK"));
-        ck_assert_ptr_eq(mmap(memory, AREA, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-                         memory);
+        map_anew(memory);
     }
     use(&rig, memory, 1);
     rig_close(&rig);
