@@ -104,7 +104,10 @@ void rig_close(struct rig *rig);
  */
 int rig_attach_another(struct rig *rig, int *ret_fd);
 
-/* The same with a MIB of data. */
+/* The place once more, opened for reading, writing or both: O_RDONLY, ... */
+int rig_attach_place(struct rig *rig, int mode);
+
+/* Another file with a MIB of data. */
 int rig_attach_allocated(struct rig *rig, int *ret_fd);
 
 /* The space that a file takes once it is flushed, in 512 bytes. */

@@ -101,11 +101,11 @@ TEST(discard_keeps_the_length, "")
 /* "flags may hold IOQ_F_FUA." "Returns as ioq_handle_write." */
 TEST(discard_is_checked_as_a_write, "")
 {
-    int fd = open(getenv("IOQ_TEST_PLACE"), O_RDONLY | O_CLOEXEC), file;
     struct rig rig;
+    int file;
 
     rig_open(&rig, 8, 0);
-    file = ioq_handle_attach(rig.handle, fd, 0);
+    file = rig_attach_place(&rig, O_RDONLY);
     ck_assert_int_eq(ioq_handle_discard(rig.handle, file, 0, BLOCK, 0, NULL),
                      -EBADF);
     ck_assert_int_eq(ioq_handle_discard(rig.handle, 0, -1, BLOCK, 0, NULL),
@@ -117,7 +117,6 @@ TEST(discard_is_checked_as_a_write, "")
                      -EBADF);
     if (knows_discard(&rig, 0))
         ck_assert_int_eq(do_discard(&rig, 0, 0, BLOCK, IOQ_F_FUA), 0);
-    close(fd);
     rig_close(&rig);
 }
 

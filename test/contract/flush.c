@@ -116,16 +116,15 @@ TEST(flush_waits_for_no_write, STUCK_CALLS)
  */
 TEST(flush_needs_no_write_access, "")
 {
-    int fd = open(getenv("IOQ_TEST_PLACE"), O_RDONLY | O_CLOEXEC), file;
     struct rig rig;
+    int file;
 
     rig_open(&rig, 8, 0);
-    file = ioq_handle_attach(rig.handle, fd, 0);
+    file = rig_attach_place(&rig, O_RDONLY);
     ck_assert_int_eq(file, 1);
     ck_assert_int_eq(do_flush(&rig, file), 0);
     ck_assert_int_eq(ioq_handle_flush(rig.handle, 2, 0, NULL), -EBADF);
     ck_assert_int_eq(ioq_handle_flush(rig.handle, 0, 1, NULL), -EINVAL);
-    close(fd);
     rig_close(&rig);
 }
 

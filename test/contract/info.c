@@ -66,19 +66,15 @@ TEST(info_tells_the_kind, "")
 
 static uint32_t flags_of(int mode)
 {
-    const char *path = getenv("IOQ_TEST_PLACE");
-    int fd = open(path, mode | O_CLOEXEC | (place_is_direct() ? O_DIRECT : 0));
     struct ioq_file_info info;
     struct rig rig;
     int file;
 
-    ck_assert_int_ge(fd, 0);
     rig_open(&rig, 8, 0);
-    file = ioq_handle_attach(rig.handle, fd, 0);
+    file = rig_attach_place(&rig, mode);
     ck_assert_int_eq(file, 1);
     info = info_of(&rig, file);
     rig_close(&rig);
-    close(fd);
     return info.flags;
 }
 

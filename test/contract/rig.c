@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "contract.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -49,17 +50,33 @@ void rig_close(struct rig *rig)
     free(rig->buf);
 }
 
-int rig_attach_another(struct rig *rig, int *ret_fd)
+/* The fd is the rig's from now on. */
+static int attach_other(struct rig *rig, int fd)
 {
-    int fd = place_open_another(1 + (unsigned int)rig->other_count);
     int file = ioq_handle_attach(rig->handle, fd, 0);
 
     MUST(file > 0, "attach: %d, %s", file, ioq_last_error());
     MUST(rig->other_count < RIG_OTHERS_MAX, "too many files");
     rig->others[rig->other_count++] = fd;
+    return file;
+}
+
+int rig_attach_another(struct rig *rig, int *ret_fd)
+{
+    int fd = place_open_another(1 + (unsigned int)rig->other_count);
+
     if (ret_fd)
         *ret_fd = fd;
-    return file;
+    return attach_other(rig, fd);
+}
+
+int rig_attach_place(struct rig *rig, int mode)
+{
+    int flags = mode | O_CLOEXEC | (place_is_direct() ? O_DIRECT : 0);
+    int fd = open(getenv("IOQ_TEST_PLACE"), flags);
+
+    ck_assert_int_ge(fd, 0);
+    return attach_other(rig, fd);
 }
 
 int rig_attach_allocated(struct rig *rig, int *ret_fd)

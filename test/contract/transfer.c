@@ -268,15 +268,6 @@ TEST(queue_takes_depth_requests, "")
     rig_close(&rig);
 }
 
-static int attach_mode(struct rig *rig, int mode)
-{
-    int flags = mode | O_CLOEXEC | (place_is_direct() ? O_DIRECT : 0);
-    int fd = open(getenv("IOQ_TEST_PLACE"), flags);
-
-    ck_assert_int_ge(fd, 0);
-    return ioq_handle_attach(rig->handle, fd, 0);
-}
-
 /* "-EBADF no such file is attached, or not open for this" */
 TEST(queue_wants_a_file_open_for_it, "")
 {
@@ -284,8 +275,8 @@ TEST(queue_wants_a_file_open_for_it, "")
     int reads, writes;
 
     rig_open(&rig, 8, 0);
-    reads = attach_mode(&rig, O_RDONLY);
-    writes = attach_mode(&rig, O_WRONLY);
+    reads = rig_attach_place(&rig, O_RDONLY);
+    writes = rig_attach_place(&rig, O_WRONLY);
     ck_assert_int_eq(ioq_handle_read(rig.handle, 7, rig.buf, BLOCK, 0, 0, NULL),
                      -EBADF);
     ck_assert_int_eq(

@@ -180,11 +180,11 @@ TEST(zeroes_end_with_the_device, "")
 /* "Returns as ioq_handle_write." "flags: without IOQ_F_MAY_UNMAP" */
 TEST(zeroes_are_checked_as_a_write, "")
 {
-    int fd = open(getenv("IOQ_TEST_PLACE"), O_RDONLY | O_CLOEXEC), file;
     struct rig rig;
+    int file;
 
     rig_open(&rig, 8, 0);
-    file = ioq_handle_attach(rig.handle, fd, 0);
+    file = rig_attach_place(&rig, O_RDONLY);
     ck_assert_int_eq(
         ioq_handle_write_zeroes(rig.handle, file, 0, BLOCK, 0, NULL), -EBADF);
     ck_assert_int_eq(ioq_handle_write_zeroes(rig.handle, 0, -1, BLOCK, 0, NULL),
@@ -194,6 +194,5 @@ TEST(zeroes_are_checked_as_a_write, "")
         -EINVAL);
     ck_assert_int_eq(ioq_handle_write_zeroes(rig.handle, 9, 0, BLOCK, 0, NULL),
                      -EBADF);
-    close(fd);
     rig_close(&rig);
 }
