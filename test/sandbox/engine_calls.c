@@ -24,27 +24,11 @@
 #include "../support/place.h"
 #include "../support/runner.h"
 #include "../support/sandbox.h"
+#include "calls.h"
 
 #define SECOND INT64_C(1000000000)
 #define BLOCK 4096
 #define MEBIBYTE (1 << 20)
-
-static int failures;
-
-static void say(const char *text)
-{
-    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
-
-    (void)ignored;
-}
-
-#define expect(condition)                                  \
-    do {                                                   \
-        if (!(condition)) {                                \
-            failures++;                                    \
-            say("failed: " #condition "; " __FILE__ "\n"); \
-        }                                                  \
-    } while (0)
 
 static int64_t finish(struct ioq_handle *handle)
 {

@@ -13,31 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../support/place.h"
 #include "../support/runner.h"
 #include "../support/sandbox.h"
+#include "calls.h"
 
 #define BLOCK 4096
 #define DEPTH 16u
-
-static int failures;
-
-static void say(const char *text)
-{
-    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
-
-    (void)ignored;
-}
-
-#define expect(condition)                                  \
-    do {                                                   \
-        if (!(condition)) {                                \
-            failures++;                                    \
-            say("failed: " #condition "; " __FILE__ "\n"); \
-        }                                                  \
-    } while (0)
 
 struct results {
     unsigned int completed, failed;
