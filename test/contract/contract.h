@@ -132,6 +132,11 @@ int64_t do_read(struct rig *rig, int file, void *buf, uint64_t len,
                 int64_t offset);
 int64_t do_write(struct rig *rig, int file, const void *buf, uint64_t len,
                  int64_t offset, uint32_t flags);
+/* Of file 0. */
+int64_t do_readv(struct rig *rig, const struct iovec *iov, int iovcnt,
+                 int64_t offset);
+int64_t do_writev(struct rig *rig, const struct iovec *iov, int iovcnt,
+                  int64_t offset, uint32_t flags);
 int64_t do_flush(struct rig *rig, int file);
 int64_t do_discard(struct rig *rig, int file, int64_t offset, uint64_t len,
                    uint32_t flags);

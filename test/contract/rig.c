@@ -143,6 +143,22 @@ int64_t do_write(struct rig *rig, int file, const void *buf, uint64_t len,
         &file);
 }
 
+int64_t do_readv(struct rig *rig, const struct iovec *iov, int iovcnt,
+                 int64_t offset)
+{
+    return finish(rig,
+                  ioq_handle_readv(rig->handle, 0, iov, iovcnt, offset, 0, rig),
+                  rig);
+}
+
+int64_t do_writev(struct rig *rig, const struct iovec *iov, int iovcnt,
+                  int64_t offset, uint32_t flags)
+{
+    return finish(
+        rig, ioq_handle_writev(rig->handle, 0, iov, iovcnt, offset, flags, rig),
+        rig);
+}
+
 int64_t do_flush(struct rig *rig, int file)
 {
     return finish(rig, ioq_handle_flush(rig->handle, file, 0, &file), &file);

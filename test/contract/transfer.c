@@ -368,8 +368,7 @@ TEST(queue_wants_a_buffer, "")
                      -EFAULT);
     ck_assert_int_eq(do_read(&rig, 0, NULL, 0, 0), 0);
     ck_assert_int_eq(do_write(&rig, 0, NULL, 0, 0, 0), 0);
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, &empty, 1, 0, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 0);
+    ck_assert_int_eq(do_readv(&rig, &empty, 1, 0), 0);
     rig_close(&rig);
 }
 
@@ -474,13 +473,11 @@ TEST(readv_fills_buffers_in_order, "")
     write_filled(&rig, 16 * BLOCK, 0, 1);
     memset(rig.buf, 0xff, 16 * BLOCK);
     cut(iov, 7, rig.buf, 16 * BLOCK, BLOCK);
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, iov, 7, 0, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
+    ck_assert_int_eq(do_readv(&rig, iov, 7, 0), 16 * BLOCK);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 1));
     memset(rig.buf, 0xff, 16 * BLOCK);
     cut(iov, 7, rig.buf + 3, 16 * BLOCK, 777);
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, iov, 7, 0, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
+    ck_assert_int_eq(do_readv(&rig, iov, 7, 0), 16 * BLOCK);
     ck_assert(is_filled(rig.buf + 3, 16 * BLOCK, 1));
     rig_close(&rig);
 }
@@ -494,15 +491,12 @@ TEST(writev_takes_buffers_in_order, "")
     rig_open(&rig, 8, 0);
     fill(rig.buf, 16 * BLOCK, 1);
     cut(iov, 9, rig.buf, 16 * BLOCK, BLOCK);
-    ck_assert_int_eq(
-        ioq_handle_writev(rig.handle, 0, iov, 9, 0, IOQ_F_FUA, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
+    ck_assert_int_eq(do_writev(&rig, iov, 9, 0, IOQ_F_FUA), 16 * BLOCK);
     read_afresh(&rig, 16 * BLOCK, 0);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 1));
     fill(rig.buf + 5, 16 * BLOCK, 2);
     cut(iov, 9, rig.buf + 5, 16 * BLOCK, 999);
-    ck_assert_int_eq(ioq_handle_writev(rig.handle, 0, iov, 9, 77, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 16 * BLOCK);
+    ck_assert_int_eq(do_writev(&rig, iov, 9, 77, 0), 16 * BLOCK);
     read_afresh(&rig, 16 * BLOCK, 77);
     ck_assert(is_filled(rig.buf, 16 * BLOCK, 2));
     rig_close(&rig);
@@ -552,8 +546,7 @@ TEST(readv_wants_a_sound_array, "")
                      -E2BIG);
     ck_assert_int_eq(ioq_handle_writev(rig.handle, 0, iov, 3, 0, 0, NULL),
                      -E2BIG);
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, NULL, 0, 0, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 0);
+    ck_assert_int_eq(do_readv(&rig, NULL, 0, 0), 0);
     rig_close(&rig);
 }
 
@@ -571,13 +564,9 @@ TEST(readv_takes_more_buffers_than_the_kernel, "")
     rig_open_with(&rig, &options);
     fill(rig.buf, all, 1);
     cut(iov, count, rig.buf, all, piece);
-    ck_assert_int_eq(ioq_handle_writev(rig.handle, 0, iov, count, 0, 0, NULL),
-                     0);
-    ck_assert_int_eq(result_of(&rig, NULL), (int64_t)all);
+    ck_assert_int_eq(do_writev(&rig, iov, count, 0, 0), (int64_t)all);
     memset(rig.buf, 0xff, all);
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, iov, count, 0, 0, NULL),
-                     0);
-    ck_assert_int_eq(result_of(&rig, NULL), (int64_t)all);
+    ck_assert_int_eq(do_readv(&rig, iov, count, 0), (int64_t)all);
     ck_assert(is_filled(rig.buf, all, 1));
     free(iov);
     rig_close(&rig);
@@ -595,8 +584,7 @@ TEST(readv_takes_empty_buffers, "")
     iov[0] = iov[2] = iov[4] = (struct iovec){NULL, 0};
     iov[1] = (struct iovec){rig.buf, BLOCK};
     iov[3] = (struct iovec){rig.buf + BLOCK, BLOCK};
-    ck_assert_int_eq(ioq_handle_readv(rig.handle, 0, iov, 5, 0, 0, NULL), 0);
-    ck_assert_int_eq(result_of(&rig, NULL), 2 * BLOCK);
+    ck_assert_int_eq(do_readv(&rig, iov, 5, 0), 2 * BLOCK);
     ck_assert(is_filled(rig.buf, 2 * BLOCK, 1));
     rig_close(&rig);
 }
