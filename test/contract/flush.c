@@ -31,6 +31,11 @@ static bool is_allocated(int fd)
     return all;
 }
 
+static bool allocates_late(void)
+{
+    return !place_is_block() && strcmp(place_kind(), "tmpfs") != 0;
+}
+
 /* How many flushes the device under the place has done, or -1. */
 static long long device_flushes(void)
 {
@@ -60,7 +65,7 @@ TEST(flush_writes_files_out, "")
     struct rig rig;
     int fd, file;
 
-    if (place_is_block() || strcmp(place_kind(), "tmpfs") == 0)
+    if (!allocates_late())
         DOES_NOT_APPLY("nothing here is allocated late");
     rig_open(&rig, 8, 0);
     file = rig_attach_another(&rig, &fd);
@@ -184,7 +189,7 @@ TEST(fua_writes_files_out, "")
     struct rig rig;
     int fd, file;
 
-    if (place_is_block() || strcmp(place_kind(), "tmpfs") == 0)
+    if (!allocates_late())
         DOES_NOT_APPLY("nothing here is allocated late");
     rig_open(&rig, 8, 0);
     file = rig_attach_another(&rig, &fd);
