@@ -123,9 +123,7 @@ TEST(callback_may_run_an_event_loop, "")
     struct rig rig;
     struct calls calls = {.rig = &rig, .seen = seen};
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 8);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 8);
     ck_assert_int_eq(ioq_handle_run_completion(rig.handle, run_nested, &calls),
                      1);
     ck_assert_int_eq(calls.nested, 7);
@@ -180,9 +178,7 @@ TEST(callback_may_call_anything, "")
     struct rig rig;
     struct calls calls = {.rig = &rig};
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 2);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 2);
     ck_assert_int_eq(ioq_handle_run_completion(rig.handle, call_all, &calls),
                      1);
     ck_assert_int_eq(calls.made, 1);
@@ -206,9 +202,7 @@ TEST(callback_may_detach_the_file, "")
     struct rig rig;
     struct calls calls = {.rig = &rig};
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 1);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 1);
     ck_assert_int_eq(ioq_handle_run_completion(rig.handle, detach, &calls), 1);
     ck_assert_int_eq(calls.made, 1);
     rig_close(&rig);
@@ -221,9 +215,7 @@ TEST(callback_wants_a_function, "")
     struct rig rig;
     struct calls calls = {.rig = &rig, .seen = seen};
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 1);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 1);
     ck_assert_int_eq(ioq_handle_run_completion(rig.handle, NULL, &calls),
                      -EINVAL);
     ck_assert_int_eq(ioq_handle_run_completion(NULL, see, &calls), -EINVAL);

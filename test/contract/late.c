@@ -104,6 +104,13 @@ void queue_reads(struct rig *rig, int count)
     }
 }
 
+void rig_open_ready(struct rig *rig, int count)
+{
+    rig_open(rig, 8, 0);
+    queue_reads(rig, count);
+    ck_assert_int_eq(ioq_handle_drain(rig->handle, LONG), 0);
+}
+
 void queue_zeroes(struct rig *rig, unsigned int block, void *user_data)
 {
     int rc = ioq_handle_write_zeroes(

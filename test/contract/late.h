@@ -37,6 +37,9 @@ void rig_open_narrow(struct rig *rig, unsigned int depth);
 /* Queues reads of the first blocks. Each user_data is the block's number. */
 void queue_reads(struct rig *rig, int count);
 
+/* A rig of depth 8 in which that many of them have completed, to be reaped. */
+void rig_open_ready(struct rig *rig, int count);
+
 /* Queues zeroes for one block. Workers do that, on every engine. */
 void queue_zeroes(struct rig *rig, unsigned int block, void *user_data);
 

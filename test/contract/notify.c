@@ -151,9 +151,7 @@ TEST(reap_wants_room, "")
     struct ioq_completion done;
     struct rig rig;
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 1);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 1);
     ck_assert_int_eq(ioq_handle_reap(rig.handle, NULL, 1), -EINVAL);
     ck_assert_int_eq(ioq_handle_reap(rig.handle, &done, 0), -EINVAL);
     ck_assert_int_eq(ioq_handle_reap(NULL, &done, 1), -EINVAL);

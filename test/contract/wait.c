@@ -39,9 +39,7 @@ TEST(wait_takes_up_to_max, "")
     struct ioq_completion done[8];
     struct rig rig;
 
-    rig_open(&rig, 8, 0);
-    queue_reads(&rig, 8);
-    ck_assert_int_eq(ioq_handle_drain(rig.handle, LONG), 0);
+    rig_open_ready(&rig, 8);
     memset(done, 0xa5, sizeof(done));
     ck_assert_int_eq(ioq_handle_wait(rig.handle, done, 1, 3, LONG), 3);
     ck_assert(is_all(&done[3], sizeof(done[3]), 0xa5));
