@@ -23,23 +23,41 @@ IOQ_EXPORT int ioq_handle_submit(struct ioq_handle *handle)
 
     if (rc < 0)
         return rc;
-    rc = ioq__handle_submit(handle);
+    rc = ioq__handle_submit(handle, true);
     ioq__handle_leave(handle);
     return rc;
+}
+
+/* Copies completions out, and gives the places of the requests free. */
+static void give_out_run(struct ioq_handle *handle, struct ioq_completion *ret,
+                         unsigned int count)
+{
+    struct ioq__request **oldest = ioq__ring_oldest(&handle->done);
+    unsigned int i;
+
+    for (i = 0; i < count; i++) {
+        struct ioq__request *request = oldest[i];
+
+        ret[i].user_data = request->user_data;
+        ret[i].result = request->result;
+        request->file->requests--;
+        ioq__set_stage(request, IOQ__STAGE_FREE);
+        handle->free[handle->free_count++] = request;
+    }
+    ioq__fifo_drop(&handle->done.at, count);
 }
 
 static unsigned int give_out(struct ioq_handle *handle,
                              struct ioq_completion *ret, unsigned int max)
 {
-    unsigned int n = 0;
+    unsigned int n = 0, run;
 
     while (n < max && handle->done.at.count > 0) {
-        struct ioq__request *request = ioq__ring_pop(&handle->done);
-
-        ret[n].user_data = request->user_data;
-        ret[n].result = request->result;
-        ioq__handle_recycle(handle, request);
-        n++;
+        run = ioq__fifo_run(&handle->done.at);
+        if (run > max - n)
+            run = max - n;
+        give_out_run(handle, ret + n, run);
+        n += run;
     }
     return n;
 }
@@ -142,21 +160,38 @@ static bool is_over(int64_t until_ns)
 }
 
 /*
- * Whether the engine can be waited for by itself: nothing else is out, and no
- * other thread may bring more. That spares the fd.
+ * Sleeps in the engine until something has ended, if that is all there is to
+ * wait for: nothing else is out, and no other thread may bring more. That
+ * spares the fd. Returns whether it did.
  */
-static bool engine_alone(const struct ioq_handle *handle)
+static bool wait_in_engine(const struct ioq_handle *handle, int64_t until)
 {
     return handle->ops->wait && !handle->shared && handle->unfinished > 0 &&
-           handle->unfinished == handle->ops->in_flight(handle->engine);
+           handle->unfinished == handle->ops->in_flight(handle->engine) &&
+           handle->ops->wait(handle->engine, time_left(handle, until)) == 0;
 }
 
-/* Whether what is queued may go to the kernel with the wait for it. */
-static bool may_hold(const struct ioq_handle *handle, unsigned int min,
-                     int64_t until)
+/*
+ * Hands over what is queued, in the very call that waits if the engine can do
+ * so. Returns whether it has waited. What has ended already is not looked for
+ * before that: the call does not sleep then, and to return with a few of them
+ * would make the next batch, and so on, a small one.
+ */
+static bool submit_and_wait(struct ioq_handle *handle, unsigned int min,
+                            int64_t until)
 {
-    return handle->ops->hold && !handle->shared && min > 0 &&
-           handle->queued.at.count > 0 && !is_over(until);
+    bool holds = handle->ops->hold && !handle->shared && min > 0 &&
+                 handle->queued.at.count > 0 && !is_over(until);
+    bool waited = false;
+
+    if (holds)
+        handle->ops->hold(handle->engine, true);
+    ioq__handle_submit(handle, false);
+    if (holds) {
+        waited = handle->done.at.count == 0 && wait_in_engine(handle, until);
+        handle->ops->hold(handle->engine, false);
+    }
+    return waited;
 }
 
 /* The fd must tell of all that ends from now on, whatever set_notify said. */
@@ -198,23 +233,16 @@ static int wait_once(struct ioq_handle *handle, struct ioq_completion *ret,
                      unsigned int min, unsigned int max, int64_t until,
                      bool *ret_over)
 {
-    unsigned int n;
-    bool holds, waited;
     int rc = ioq__handle_enter(handle);
+    unsigned int n;
+    bool waited;
 
     if (rc < 0)
         return rc;
-    holds = may_hold(handle, min, until);
-    if (holds)
-        handle->ops->hold(handle->engine, true);
-    ioq__handle_submit(handle);
+    waited = submit_and_wait(handle, min, until);
     n = reap(handle, ret, max, handle->notify);
     *ret_over = n >= min || handle->unfinished == 0 || is_over(until);
-    waited = !*ret_over && engine_alone(handle) &&
-             handle->ops->wait(handle->engine, time_left(handle, until)) == 0;
-    if (holds)
-        handle->ops->hold(handle->engine, false);
-    if (!*ret_over && !waited)
+    if (!*ret_over && !waited && !wait_in_engine(handle, until))
         n += sleep_once(handle, ret + n, min - n, max - n, until);
     ioq__handle_leave(handle);
     return (int)n;
@@ -303,7 +331,7 @@ static int drain_once(struct ioq_handle *handle, int64_t until)
     if (out < 0)
         return out;
     begin_sleep(handle);
-    ioq__handle_submit(handle);
+    ioq__handle_submit(handle, true);
     ioq__handle_collect(handle);
     if (handle->unfinished > 0 && !handle->shared) {
         /* So that the sleep is one; what ends now ends the loop. */

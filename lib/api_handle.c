@@ -78,6 +78,14 @@ static void set_up_ring(struct ioq__ring *ring, unsigned int depth,
     *ring = (struct ioq__ring){.at = {.size = depth}, .requests = places};
 }
 
+static struct ioq__request *get_requests(unsigned int depth)
+{
+    size_t bytes = depth * sizeof(struct ioq__request);
+    void *requests = aligned_alloc(IOQ__CACHE_LINE, bytes);
+
+    return requests ? memset(requests, 0, bytes) : NULL;
+}
+
 /* Returns 0 or -ENOMEM; half is released by free_memory. */
 static int get_memory(struct ioq_handle *handle)
 {
@@ -87,7 +95,7 @@ static int get_memory(struct ioq_handle *handle)
 
     if (__builtin_mul_overflow(depth, handle->max_segments, &segments))
         return -ENOMEM;
-    handle->requests = calloc(depth, sizeof(*handle->requests));
+    handle->requests = get_requests(depth);
     handle->iovs = calloc(segments, sizeof(*handle->iovs));
     handle->free = places = calloc(depth, 4 * sizeof(*places));
     if (!handle->requests || !handle->iovs || !places)
@@ -99,7 +107,7 @@ static int get_memory(struct ioq_handle *handle)
         struct ioq__request *request = &handle->requests[i];
 
         request->index = i;
-        request->iov = handle->iovs + (size_t)i * handle->max_segments;
+        request->many = handle->iovs + (size_t)i * handle->max_segments;
         ioq__set_stage(request, IOQ__STAGE_FREE);
         /* The lowest is taken first. */
         handle->free[depth - 1 - i] = request;

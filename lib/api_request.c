@@ -13,129 +13,133 @@
 /* Room for rounding up to a block without overflow. No file is as long. */
 #define END_MAX (INT64_MAX - (INT64_C(1) << 20))
 
-/* What the caller asked for, whichever function it called. */
-struct call {
-    enum ioq_kind kind;
-    int file;
-    const struct iovec *iov;
-    int iovcnt;
-    int64_t offset;
-    uint64_t length; /* of those without iovecs */
-    uint32_t flags;
-    void *user_data;
+/* The flags that each kind of request knows. */
+static const uint32_t known_flags[] = {
+    [IOQ_KIND_READ] = 0,
+    [IOQ_KIND_WRITE] = IOQ_F_FUA,
+    [IOQ_KIND_FLUSH] = 0,
+    [IOQ_KIND_DISCARD] = IOQ_F_FUA,
+    [IOQ_KIND_WRITE_ZEROES] = IOQ_F_FUA | IOQ_F_MAY_UNMAP | IOQ_F_NO_FALLBACK,
 };
 
-static uint32_t known_flags(enum ioq_kind kind)
+static int check_call(const struct ioq__file *file, int number,
+                      enum ioq_kind kind, int64_t offset, uint32_t flags)
 {
-    switch (kind) {
-    case IOQ_KIND_WRITE:
-    case IOQ_KIND_DISCARD:
-        return IOQ_F_FUA;
-    case IOQ_KIND_WRITE_ZEROES:
-        return IOQ_F_FUA | IOQ_F_MAY_UNMAP | IOQ_F_NO_FALLBACK;
-    default:
-        return 0;
-    }
-}
-
-static int check_call(const struct ioq_handle *handle,
-                      const struct ioq__file *file, const struct call *call)
-{
-    uint32_t unknown = call->flags & ~known_flags(call->kind);
-    bool reads = call->kind == IOQ_KIND_READ;
-    bool writes = !reads && call->kind != IOQ_KIND_FLUSH;
+    bool reads = kind == IOQ_KIND_READ;
+    bool writes = !reads && kind != IOQ_KIND_FLUSH;
+    uint32_t unknown = flags & ~known_flags[kind];
 
     if (!file)
-        return ioq__fail(-EBADF, "no file %d is attached", call->file);
+        return ioq__fail(-EBADF, "no file %d is attached", number);
     if ((reads && !file->readable) || (writes && !file->writable))
-        return ioq__fail(-EBADF, "file %d was not opened for %s", call->file,
+        return ioq__fail(-EBADF, "file %d was not opened for %s", number,
                          reads ? "reading" : "writing");
     if (unknown)
         return ioq__fail(-EINVAL, "flags 0x%x do not apply here", unknown);
-    if (call->offset < 0)
+    if (offset < 0)
         return ioq__fail(-EINVAL, "the offset is negative");
-    if (call->iovcnt < 0 || (call->iovcnt > 0 && !call->iov))
-        return ioq__fail(-EINVAL, "bad array of buffers");
-    if ((unsigned int)call->iovcnt > handle->max_segments)
-        return ioq__fail(-E2BIG, "%d buffers; option max_segments is %u",
-                         call->iovcnt, handle->max_segments);
     return 0;
 }
 
-/* Fills in a free request. Nothing is taken from the pool before it is right.
+/*
+ * Enters the handle and fills in the next free request, which is not taken from
+ * the pool before all of it is right: what follows sets the buffers or the
+ * length and calls end. Returns 0 or -errno, and has left the handle then.
+ *
+ * Neither makes a system call that fails, hence no errno to keep.
  */
-static int prepare(struct ioq__request *request, struct ioq__file *file,
-                   const struct call *call)
+static int begin(struct ioq_handle *handle, enum ioq_kind kind, int number,
+                 int64_t offset, uint32_t flags, void *user_data,
+                 struct ioq__request **ret_request)
 {
-    int rc;
+    struct ioq__request *request;
+    struct ioq__file *file;
+    int rc = ioq__handle_lock(handle);
 
-    request->user_data = call->user_data;
+    if (rc < 0)
+        return rc;
+    file = ioq__handle_file(handle, number);
+    rc = check_call(file, number, kind, offset, flags);
+    if (rc == 0 && handle->free_count == 0)
+        rc = ioq__fail(-EAGAIN, "depth %u is used up; reap completions first",
+                       handle->depth);
+    if (rc < 0) {
+        ioq__handle_unlock(handle);
+        return rc;
+    }
+    request = handle->free[handle->free_count - 1];
+    request->user_data = user_data;
     request->file = file;
-    request->kind = (uint8_t)call->kind;
+    request->kind = (uint8_t)kind;
     request->nowait = false;
     request->misaligned = false;
-    request->flags = call->flags;
-    request->offset = call->offset;
-    request->length = call->length;
+    request->flags = flags;
+    request->offset = offset;
+    request->length = 0;
     request->done = 0;
     request->bounced = 0;
-    request->iovcnt = 0;
-    if (ioq__is_transfer(request)) {
-        rc = ioq__request_set_iov(request, call->iov, call->iovcnt);
-        if (rc < 0)
-            return rc;
-    }
-    if (request->length > (uint64_t)(END_MAX) ||
-        request->offset > END_MAX - (int64_t)request->length)
-        return ioq__fail(-EINVAL, "offset and length are too large");
-    ioq__request_align(request);
-    return 0;
-}
-
-static int queue(struct ioq_handle *handle, const struct call *call)
-{
-    struct ioq__file *file = ioq__handle_file(handle, call->file);
-    struct ioq__request *request;
-    int rc = check_call(handle, file, call);
-
-    if (rc < 0)
-        return rc;
-    if (handle->free_count == 0)
-        return ioq__fail(-EAGAIN, "depth %u is used up; reap completions first",
-                         handle->depth);
-    request = handle->free[handle->free_count - 1];
-    rc = prepare(request, file, call);
-    if (rc < 0)
-        return rc;
-    handle->free_count--;
-    handle->unfinished++;
-    file->requests++;
     request->since_ns = 0;
-    ioq__set_stage(request, IOQ_STAGE_QUEUED);
-    ioq__ring_add(&handle->queued, request);
-    handle->stats.requests[call->kind]++;
+    *ret_request = request;
     return 0;
 }
 
-static int enter_and_queue(struct ioq_handle *handle, const struct call *call)
+static int check_end(const struct ioq__request *request)
 {
-    int rc = ioq__handle_enter(handle);
+    if (request->length > (uint64_t)END_MAX ||
+        (uint64_t)request->offset + request->length > (uint64_t)END_MAX)
+        return ioq__fail(-EINVAL, "offset and length are too large");
+    return 0;
+}
+
+/* Queues the request, if rc is 0 so far, and leaves the handle. */
+static int end(struct ioq_handle *handle, struct ioq__request *request, int rc)
+{
+    if (rc == 0)
+        rc = check_end(request);
+    if (rc == 0) {
+        ioq__request_align(request);
+        ioq__set_stage(request, IOQ_STAGE_QUEUED);
+        ioq__ring_add(&handle->queued, request);
+        handle->free_count--;
+        handle->unfinished++;
+        handle->stats.requests[request->kind]++;
+        request->file->requests++;
+    }
+    ioq__handle_unlock(handle);
+    return rc;
+}
+
+static int set_array(const struct ioq_handle *handle,
+                     struct ioq__request *request, const struct iovec *iov,
+                     int iovcnt)
+{
+    if (iovcnt < 0 || (iovcnt > 0 && !iov))
+        return ioq__fail(-EINVAL, "bad array of buffers");
+    if ((unsigned int)iovcnt > handle->max_segments)
+        return ioq__fail(-E2BIG, "%d buffers; option max_segments is %u",
+                         iovcnt, handle->max_segments);
+    return ioq__request_set_iov(request, iov, iovcnt);
+}
+
+static int queue_array(struct ioq_handle *handle, enum ioq_kind kind, int file,
+                       const struct iovec *iov, int iovcnt, int64_t offset,
+                       uint32_t flags, void *user_data)
+{
+    struct ioq__request *request;
+    int rc = begin(handle, kind, file, offset, flags, user_data, &request);
 
     if (rc < 0)
         return rc;
-    rc = queue(handle, call);
-    ioq__handle_leave(handle);
-    return rc;
+    rc = set_array(handle, request, iov, iovcnt);
+    return end(handle, request, rc);
 }
 
 IOQ_EXPORT int ioq_handle_readv(struct ioq_handle *handle, int file,
                                 const struct iovec *iov, int iovcnt,
                                 int64_t offset, uint32_t flags, void *user_data)
 {
-    const struct call call = {IOQ_KIND_READ, file, iov,   iovcnt,
-                              offset,        0,    flags, user_data};
-
-    return enter_and_queue(handle, &call);
+    return queue_array(handle, IOQ_KIND_READ, file, iov, iovcnt, offset, flags,
+                       user_data);
 }
 
 IOQ_EXPORT int ioq_handle_writev(struct ioq_handle *handle, int file,
@@ -143,75 +147,79 @@ IOQ_EXPORT int ioq_handle_writev(struct ioq_handle *handle, int file,
                                  int64_t offset, uint32_t flags,
                                  void *user_data)
 {
-    const struct call call = {IOQ_KIND_WRITE, file, iov,   iovcnt,
-                              offset,         0,    flags, user_data};
-
-    return enter_and_queue(handle, &call);
+    return queue_array(handle, IOQ_KIND_WRITE, file, iov, iovcnt, offset, flags,
+                       user_data);
 }
 
-static int one_buffer(struct iovec *ret_iov, const void *buf, uint64_t len)
+static int queue_buffer(struct ioq_handle *handle, enum ioq_kind kind, int file,
+                        const void *buf, uint64_t len, int64_t offset,
+                        uint32_t flags, void *user_data)
 {
+    struct ioq__request *request;
+    int rc = begin(handle, kind, file, offset, flags, user_data, &request);
+
+    if (rc < 0)
+        return rc;
     if (len > SIZE_MAX)
-        return ioq__fail(-EINVAL, "no buffer is that long");
-    *ret_iov = (struct iovec){(void *)(uintptr_t)buf, (size_t)len};
-    return 0;
+        rc = ioq__fail(-EINVAL, "no buffer is that long");
+    else if (!buf && len > 0)
+        rc = ioq__fail(-EFAULT, "buffer 0 is NULL");
+    else
+        ioq__request_set_buffer(request, (void *)(uintptr_t)buf, (size_t)len);
+    return end(handle, request, rc);
 }
 
 IOQ_EXPORT int ioq_handle_read(struct ioq_handle *handle, int file, void *buf,
                                uint64_t len, int64_t offset, uint32_t flags,
                                void *user_data)
 {
-    struct iovec iov;
-    int rc = one_buffer(&iov, buf, len);
-
-    if (rc < 0)
-        return rc;
-    return ioq_handle_readv(handle, file, &iov, 1, offset, flags, user_data);
+    return queue_buffer(handle, IOQ_KIND_READ, file, buf, len, offset, flags,
+                        user_data);
 }
 
 IOQ_EXPORT int ioq_handle_write(struct ioq_handle *handle, int file,
                                 const void *buf, uint64_t len, int64_t offset,
                                 uint32_t flags, void *user_data)
 {
-    struct iovec iov;
-    int rc = one_buffer(&iov, buf, len);
+    return queue_buffer(handle, IOQ_KIND_WRITE, file, buf, len, offset, flags,
+                        user_data);
+}
+
+/* For a request that has no buffers. */
+static int queue_range(struct ioq_handle *handle, enum ioq_kind kind, int file,
+                       int64_t offset, uint64_t len, uint32_t flags,
+                       void *user_data)
+{
+    struct ioq__request *request;
+    int rc = begin(handle, kind, file, offset, flags, user_data, &request);
 
     if (rc < 0)
         return rc;
-    return ioq_handle_writev(handle, file, &iov, 1, offset, flags, user_data);
+    request->iovcnt = 0;
+    request->length = len;
+    return end(handle, request, 0);
 }
 
 IOQ_EXPORT int ioq_handle_flush(struct ioq_handle *handle, int file,
                                 uint32_t flags, void *user_data)
 {
-    const struct call call = {
-        .kind = IOQ_KIND_FLUSH,
-        .file = file,
-        .flags = flags,
-        .user_data = user_data,
-    };
-
-    return enter_and_queue(handle, &call);
+    return queue_range(handle, IOQ_KIND_FLUSH, file, 0, 0, flags, user_data);
 }
 
 IOQ_EXPORT int ioq_handle_discard(struct ioq_handle *handle, int file,
                                   int64_t offset, uint64_t len, uint32_t flags,
                                   void *user_data)
 {
-    const struct call call = {IOQ_KIND_DISCARD, file, NULL,  0,
-                              offset,           len,  flags, user_data};
-
-    return enter_and_queue(handle, &call);
+    return queue_range(handle, IOQ_KIND_DISCARD, file, offset, len, flags,
+                       user_data);
 }
 
 IOQ_EXPORT int ioq_handle_write_zeroes(struct ioq_handle *handle, int file,
                                        int64_t offset, uint64_t len,
                                        uint32_t flags, void *user_data)
 {
-    const struct call call = {
-        IOQ_KIND_WRITE_ZEROES, file, NULL, 0, offset, len, flags, user_data};
-
-    return enter_and_queue(handle, &call);
+    return queue_range(handle, IOQ_KIND_WRITE_ZEROES, file, offset, len, flags,
+                       user_data);
 }
 
 /* Takes the request from wherever it is, if nobody has begun it. */

@@ -40,6 +40,15 @@ static inline unsigned int ioq__fifo_pop(struct ioq__fifo *fifo)
     return oldest;
 }
 
+/* As many pops; no more than lie in one piece. */
+static inline void ioq__fifo_drop(struct ioq__fifo *fifo, unsigned int count)
+{
+    unsigned int next = ioq__fifo_at(fifo, count);
+
+    fifo->count -= count;
+    fifo->head = fifo->count > 0 ? next : 0;
+}
+
 /* Returns how many entries lie in one piece from the oldest on. */
 static inline unsigned int ioq__fifo_run(const struct ioq__fifo *fifo)
 {

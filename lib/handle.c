@@ -24,24 +24,27 @@ int64_t ioq__now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-int ioq__handle_enter(struct ioq_handle *handle)
+int ioq__handle_refuse(const struct ioq_handle *handle)
 {
     if (!handle)
         return ioq__fail(-EINVAL, "the handle is NULL");
-    if (!*handle->alive)
-        return ioq__fail(-ECHILD, "the handle belongs to the process that "
-                                  "forked this one; open another");
-    if (handle->shared)
-        pthread_mutex_lock(&handle->lock);
-    handle->saved_errno = errno;
-    return 0;
+    return ioq__fail(-ECHILD, "the handle belongs to the process that "
+                              "forked this one; open another");
+}
+
+int ioq__handle_enter(struct ioq_handle *handle)
+{
+    int rc = ioq__handle_lock(handle);
+
+    if (rc == 0)
+        handle->saved_errno = errno;
+    return rc;
 }
 
 void ioq__handle_leave(struct ioq_handle *handle)
 {
     errno = handle->saved_errno;
-    if (handle->shared)
-        pthread_mutex_unlock(&handle->lock);
+    ioq__handle_unlock(handle);
 }
 
 bool ioq__ring_remove(struct ioq__ring *ring,
@@ -60,13 +63,6 @@ bool ioq__ring_remove(struct ioq__ring *ring,
             ioq__ring_add(ring, oldest);
     }
     return found;
-}
-
-struct ioq__file *ioq__handle_file(struct ioq_handle *handle, int number)
-{
-    if (number < 0 || number >= IOQ__FILES_MAX)
-        return NULL;
-    return handle->files[number];
 }
 
 void ioq__handle_signal(struct ioq_handle *handle)
@@ -97,13 +93,20 @@ static void send_to_work(struct ioq_handle *handle,
     ioq__list_add(&handle->to_work, request);
 }
 
-/* Whether the engine would copy so much that it holds the caller up. */
+/*
+ * Whether the engine would copy so much that it holds the caller up. If not,
+ * these are counted as copied.
+ */
 static bool copies_too_much(struct ioq_handle *handle,
                             const struct ioq__request *request)
 {
-    return ioq__is_transfer(request) && !request->file->direct &&
-           (request->length > COPY_EACH ||
-            request->length > COPY_MOST - handle->copied);
+    if (request->file->direct || !ioq__is_transfer(request))
+        return false;
+    if (request->length > COPY_EACH ||
+        request->length > COPY_MOST - handle->copied)
+        return true;
+    handle->copied += request->length;
+    return false;
 }
 
 static void route(struct ioq_handle *handle, struct ioq__request *request)
@@ -116,8 +119,6 @@ static void route(struct ioq_handle *handle, struct ioq__request *request)
     }
     switch (handle->ops->route(handle->engine, request)) {
     case IOQ__ROUTE_ENGINE:
-        if (ioq__is_transfer(request) && !request->file->direct)
-            handle->copied += request->length;
         ioq__set_stage(request, IOQ_STAGE_PARKED);
         ioq__ring_add(&handle->ready, request);
         break;
@@ -170,8 +171,9 @@ static void dispatch(struct ioq_handle *handle, struct ioq__request *request)
     ioq__list_add(&handle->held, request);
 }
 
-/* Routes what no longer has to wait. */
-static void release(struct ioq_handle *handle, struct ioq__file *file)
+/* Routes what no longer has to wait. Seldom, hence not in the way of finish. */
+__attribute__((noinline)) static void release(struct ioq_handle *handle,
+                                              struct ioq__file *file)
 {
     struct ioq__request *request = handle->held.head, *next;
 
@@ -204,10 +206,11 @@ static void push_ready(struct ioq_handle *handle)
 
     do {
         run = ioq__fifo_run(&ready->at);
-        taken = handle->ops->submit(handle->engine,
-                                    ready->requests + ready->at.head, run);
+        taken =
+            handle->ops->submit(handle->engine, ioq__ring_oldest(ready), run);
         for (i = 0; i < taken; i++)
-            ioq__set_stage(ioq__ring_pop(ready), IOQ_STAGE_KERNEL);
+            ioq__set_stage(ioq__ring_oldest(ready)[i], IOQ_STAGE_KERNEL);
+        ioq__fifo_drop(&ready->at, taken);
     } while (taken == run && ready->at.count > 0);
 }
 
@@ -233,25 +236,38 @@ static void push(struct ioq_handle *handle)
         handle->stats.worker_none += ioq__workers_run_here(&handle->workers);
 }
 
-int ioq__handle_submit(struct ioq_handle *handle)
+/* Gives each request that is queued its way. */
+static void dispatch_all(struct ioq_handle *handle, int64_t now)
+{
+    struct ioq__ring *queued = &handle->queued;
+    unsigned int run, i;
+
+    handle->copied = 0;
+    while (queued->at.count > 0) {
+        run = ioq__fifo_run(&queued->at);
+        for (i = 0; i < run; i++) {
+            struct ioq__request *request = ioq__ring_oldest(queued)[i];
+
+            request->since_ns = now;
+            dispatch(handle, request);
+        }
+        ioq__fifo_drop(&queued->at, run);
+    }
+}
+
+int ioq__handle_submit(struct ioq_handle *handle, bool collect)
 {
     struct ioq_stats *stats = &handle->stats;
-    unsigned int count = handle->queued.at.count, i;
+    unsigned int count = handle->queued.at.count;
     int64_t begin, spent;
 
     if (count == 0 && handle->ready.at.count == 0)
         return 0;
     begin = ioq__now_ns();
-    handle->copied = 0;
-    for (i = 0; i < count; i++) {
-        struct ioq__request *request = ioq__ring_pop(&handle->queued);
-
-        request->since_ns = begin;
-        dispatch(handle, request);
-    }
+    dispatch_all(handle, begin);
     push(handle);
-    /* What the kernel refused at once need not wait for the caller. */
-    ioq__handle_collect(handle);
+    if (collect)
+        ioq__handle_collect(handle);
 
     spent = ioq__now_ns() - begin;
     stats->batches += count > 0;
@@ -264,23 +280,23 @@ int ioq__handle_submit(struct ioq_handle *handle)
 static void count_end(struct ioq_stats *stats,
                       const struct ioq__request *request, int64_t now)
 {
-    int64_t ns = now - request->since_ns;
-    unsigned int bucket = 0;
+    uint64_t ns = (uint64_t)(now - request->since_ns);
+    /* From 0 to 1 ns is a bucket, too. */
+    unsigned int bucket = 63u - (unsigned int)__builtin_clzll(ns | 1);
 
-    if (request->result >= 0)
-        stats->succeeded[request->kind]++;
-    else
-        stats->failed[request->kind]++;
-    if (request->result > 0 && request->kind == IOQ_KIND_READ)
-        stats->bytes_read += (uint64_t)request->result;
-    if (request->result > 0 && request->kind == IOQ_KIND_WRITE)
-        stats->bytes_written += (uint64_t)request->result;
-    stats->bounced_bytes += request->bounced;
-    if (ns > 0)
-        bucket = 63u - (unsigned int)__builtin_clzll((uint64_t)ns);
     if (bucket >= IOQ_LATENCY_BUCKETS)
         bucket = IOQ_LATENCY_BUCKETS - 1;
     stats->latency[bucket]++;
+    stats->bounced_bytes += request->bounced;
+    if (request->result < 0) {
+        stats->failed[request->kind]++;
+        return;
+    }
+    stats->succeeded[request->kind]++;
+    if (request->kind == IOQ_KIND_READ)
+        stats->bytes_read += (uint64_t)request->result;
+    else if (request->kind == IOQ_KIND_WRITE)
+        stats->bytes_written += (uint64_t)request->result;
 }
 
 static void finish(struct ioq_handle *handle, struct ioq__request *request,
@@ -400,12 +416,4 @@ void ioq__handle_collect(struct ioq_handle *handle)
     }
     if (handle->ready.at.count > 0 || handle->to_work.head)
         push(handle);
-}
-
-void ioq__handle_recycle(struct ioq_handle *handle,
-                         struct ioq__request *request)
-{
-    request->file->requests--;
-    ioq__set_stage(request, IOQ__STAGE_FREE);
-    handle->free[handle->free_count++] = request;
 }

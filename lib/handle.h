@@ -62,7 +62,26 @@ struct ioq_handle {
     struct ioq_stats stats;
 };
 
-/* Each public function begins and ends with these. Returns 0 or -errno. */
+/* Says why a handle cannot be used. Returns -errno. */
+int ioq__handle_refuse(const struct ioq_handle *handle);
+
+/* A public function that queues begins and ends with these: 0 or -errno. */
+static inline int ioq__handle_lock(struct ioq_handle *handle)
+{
+    if (!handle || !*handle->alive)
+        return ioq__handle_refuse(handle);
+    if (handle->shared)
+        pthread_mutex_lock(&handle->lock);
+    return 0;
+}
+
+static inline void ioq__handle_unlock(struct ioq_handle *handle)
+{
+    if (handle->shared)
+        pthread_mutex_unlock(&handle->lock);
+}
+
+/* Every other one with these, which keep the caller's errno, too. */
 int ioq__handle_enter(struct ioq_handle *handle);
 void ioq__handle_leave(struct ioq_handle *handle);
 
@@ -79,15 +98,29 @@ static inline struct ioq__request *ioq__ring_pop(struct ioq__ring *ring)
     return ring->requests[ioq__fifo_pop(&ring->at)];
 }
 
+/* The oldest ones, as many as lie in one piece. */
+static inline struct ioq__request **
+ioq__ring_oldest(const struct ioq__ring *ring)
+{
+    return ring->requests + ring->at.head;
+}
+
 /* Takes request out, if it is there. */
 bool ioq__ring_remove(struct ioq__ring *ring,
                       const struct ioq__request *request);
 
 /* Returns the file of that number, or NULL. */
-struct ioq__file *ioq__handle_file(struct ioq_handle *handle, int number);
+static inline struct ioq__file *
+ioq__handle_file(const struct ioq_handle *handle, int number)
+{
+    return (unsigned int)number < IOQ__FILES_MAX ? handle->files[number] : NULL;
+}
 
-/* Hands over all that is queued. Returns how many. */
-int ioq__handle_submit(struct ioq_handle *handle);
+/*
+ * Hands over all that is queued. Returns how many. With collect, looks for what
+ * the kernel refused at once, which need not wait for the caller's next call.
+ */
+int ioq__handle_submit(struct ioq_handle *handle, bool collect);
 
 /* Moves to done what has ended, and on what can go on. */
 void ioq__handle_collect(struct ioq_handle *handle);
@@ -98,10 +131,6 @@ void ioq__handle_unroute(struct ioq__request *request);
 /* Ends a request. The caller sees to the signal. */
 void ioq__handle_finish(struct ioq_handle *handle, struct ioq__request *request,
                         int64_t result);
-
-/* Gives the request's place free. */
-void ioq__handle_recycle(struct ioq_handle *handle,
-                         struct ioq__request *request);
 
 void ioq__handle_signal(struct ioq_handle *handle);
 void ioq__handle_clear(struct ioq_handle *handle);

@@ -29,6 +29,7 @@ int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
     const struct ioq__file *file = request->file;
     int i;
 
+    request->iov = iovcnt > 1 ? request->many : &request->one;
     for (i = 0; i < iovcnt; i++) {
         if (!iov[i].iov_base && iov[i].iov_len > 0)
             return ioq__fail(-EFAULT, "buffer %d is NULL", i);
@@ -45,24 +46,15 @@ int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
     return 0;
 }
 
-void ioq__request_align(struct ioq__request *request)
+/* The blocks that a request rewrites, whole. */
+static void find_blocks(struct ioq__request *request, int64_t align)
 {
     const struct ioq__file *file = request->file;
-    int64_t align = file->offset_align, length;
+    int64_t end = request->offset + (int64_t)request->length, length;
 
-    request->first = request->offset;
-    request->end = request->offset + (int64_t)request->length;
-    request->rewrites = false;
-    if (!file->direct || request->kind == IOQ_KIND_FLUSH ||
-        ((request->first | request->end) & (align - 1)) == 0)
-        return;
-    request->misaligned = true;
-    if (request->kind != IOQ_KIND_WRITE &&
-        request->kind != IOQ_KIND_WRITE_ZEROES)
-        return;
     request->rewrites = true;
-    request->first &= ~(align - 1);
-    request->end = (request->end + align - 1) & ~(align - 1);
+    request->first = request->offset & ~(align - 1);
+    request->end = (end + align - 1) & ~(align - 1);
     /*
      * Rewriting the last block may make the file grow and shrink again. If that
      * is under way then the length may be a block too much.
@@ -70,6 +62,18 @@ void ioq__request_align(struct ioq__request *request)
     length = file->block ? INT64_MAX : ioq__sys_file_length(file->fd);
     if (request->end > length || (request->end == length && file->rewrites > 0))
         request->end = INT64_MAX;
+}
+
+void ioq__request_misalign(struct ioq__request *request)
+{
+    const struct ioq__file *file = request->file;
+
+    if (!file->direct || request->kind == IOQ_KIND_FLUSH)
+        return;
+    request->misaligned = true;
+    if (request->kind == IOQ_KIND_WRITE ||
+        request->kind == IOQ_KIND_WRITE_ZEROES)
+        find_blocks(request, file->offset_align);
 }
 
 void ioq__window_open(struct ioq__request *request, uint64_t at,
@@ -145,10 +149,21 @@ void ioq__request_zero(struct ioq__request *request, uint64_t at)
     copy(request, at, NULL, request->length - at, ZERO_REQUEST);
 }
 
+static int64_t first_of(const struct ioq__request *request)
+{
+    return request->rewrites ? request->first : request->offset;
+}
+
+static int64_t end_of(const struct ioq__request *request)
+{
+    return request->rewrites ? request->end
+                             : request->offset + (int64_t)request->length;
+}
+
 bool ioq__requests_clash(const struct ioq__request *a,
                          const struct ioq__request *b)
 {
     return a->file == b->file && (a->rewrites || b->rewrites) &&
            ioq__changes_bytes(a) && ioq__changes_bytes(b) &&
-           a->first < b->end && b->first < a->end;
+           first_of(a) < end_of(b) && first_of(b) < end_of(a);
 }

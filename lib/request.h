@@ -11,8 +11,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "file.h"
+
+#define IOQ__CACHE_LINE 64
 
 /* Beyond enum ioq_stage. */
 enum {
@@ -20,27 +23,35 @@ enum {
     IOQ__STAGE_DONE,       /* its completion waits to be given out */
 };
 
+/*
+ * The order is for speed: most requests need no more than the first two lines
+ * of the cache.
+ */
 struct ioq__request {
-    void *user_data;
+    _Alignas(IOQ__CACHE_LINE) void *user_data;
     struct ioq__file *file;
-    struct iovec *iov; /* max_segments of them, for good */
-    int iovcnt;
-    unsigned int index; /* in the handle's array */
-    uint8_t kind;       /* enum ioq_kind */
-    bool nowait;        /* went out with RWF_NOWAIT */
-    bool misaligned;    /* for O_DIRECT: must go through a buffer of ours */
-    bool rewrites;      /* and writes parts of blocks */
-    uint32_t flags;     /* IOQ_F_* */
+    struct iovec *iov; /* one or many of them */
     int64_t offset;
     uint64_t length;
-    uint64_t done;      /* bytes transferred by earlier attempts */
-    uint64_t bounced;   /* bytes copied on the way */
-    int64_t result;     /* when it is done */
-    int64_t since_ns;   /* when it was queued, then submitted */
-    uint64_t sequence;  /* order of submission */
-    int64_t first, end; /* what it may touch on disk, if that is limited */
-    atomic_int stage;   /* enum ioq_stage or above; workers look at it, too */
+    int64_t since_ns; /* when it was queued, then submitted */
+    int iovcnt;
+    uint32_t flags;   /* IOQ_F_* */
+    atomic_int stage; /* enum ioq_stage or above; workers look at it, too */
+    uint8_t kind;     /* enum ioq_kind */
+    bool nowait;      /* went out with RWF_NOWAIT */
+    bool misaligned;  /* for O_DIRECT: must go through a buffer of ours */
+    bool rewrites;    /* and writes parts of blocks */
+
+    struct iovec one;
+    int64_t result;            /* when it is done */
+    uint64_t done;             /* bytes transferred by earlier attempts */
+    uint64_t bounced;          /* bytes copied on the way */
+    uint64_t sequence;         /* order of submission */
     struct ioq__request *next; /* in whatever list it is */
+    unsigned int index;        /* in the handle's array */
+
+    struct iovec *many; /* max_segments of them, for good */
+    int64_t first, end; /* the blocks that it touches, if it rewrites */
 };
 
 /* One list for each place that keeps requests in order. */
@@ -91,8 +102,32 @@ static inline bool ioq__changes_bytes(const struct ioq__request *request)
 int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
                          int iovcnt);
 
-/* Works out misaligned, rewrites, first and end from the members above. */
-void ioq__request_align(struct ioq__request *request);
+/* Does the same for one buffer, which is not NULL unless len is 0. */
+static inline void ioq__request_set_buffer(struct ioq__request *request,
+                                           void *buf, size_t len)
+{
+    const struct ioq__file *file = request->file;
+
+    request->one = (struct iovec){buf, len};
+    request->iov = &request->one;
+    request->iovcnt = 1;
+    request->length = len;
+    request->misaligned = (((uintptr_t)buf & (file->memory_align - 1)) |
+                           (len & (file->offset_align - 1))) != 0;
+}
+
+/* For a request whose bytes are not whole blocks. */
+void ioq__request_misalign(struct ioq__request *request);
+
+/* Works out misaligned and rewrites, and if so first and end. */
+static inline void ioq__request_align(struct ioq__request *request)
+{
+    uint64_t bits = (uint64_t)request->offset | request->length;
+
+    request->rewrites = false;
+    if ((bits & (request->file->offset_align - 1)) != 0)
+        ioq__request_misalign(request);
+}
 
 /*
  * The iovecs from byte at on, no more than the kernel takes at a time. The

@@ -133,7 +133,7 @@ static void ask_block_device(int fd, dev_t device, struct ioq__sys_info *info)
     info->zero_offload = queue_limit(device, "write_zeroes_max_bytes") > 0;
 }
 
-int64_t ioq__sys_file_length(int fd)
+static int64_t length_of(int fd)
 {
     struct stat st;
     uint64_t bytes;
@@ -143,6 +143,15 @@ int64_t ioq__sys_file_length(int fd)
     if (!S_ISBLK(st.st_mode))
         return st.st_size;
     return ioctl(fd, BLKGETSIZE64, &bytes) < 0 ? -errno : (int64_t)bytes;
+}
+
+int64_t ioq__sys_file_length(int fd)
+{
+    int saved = errno;
+    int64_t length = length_of(fd);
+
+    errno = saved;
+    return length;
 }
 
 int ioq__sys_file_info(int fd, struct ioq__sys_info *ret_info)
