@@ -16,6 +16,15 @@
 #define COPY_EACH (32u << 10)
 #define COPY_MOST (256u << 10)
 
+/*
+ * O_DIRECT copies nothing, but takes the kernel some microseconds for 64 KiB,
+ * and now and then the CPU goes to another thread meanwhile. So after each part
+ * of so many bytes the clock is looked at, and if it took so long what is left
+ * goes to the workers.
+ */
+#define PART_BYTES (512u << 10)
+#define PUSH_NS INT64_C(200000)
+
 int64_t ioq__now_ns(void)
 {
     struct timespec now;
@@ -199,36 +208,58 @@ void ioq__handle_unroute(struct ioq__request *request)
         ioq__learn_drop(learn_of(request));
 }
 
-static void push_ready(struct ioq_handle *handle)
+/* How many of the oldest go to the engine before the clock is looked at. */
+static unsigned int next_part(const struct ioq__ring *ready)
+{
+    unsigned int run = ioq__fifo_run(&ready->at), n = 0;
+    uint64_t bytes = 0;
+
+    while (n < run && bytes < PART_BYTES)
+        bytes += ioq__ring_oldest(ready)[n++]->length;
+    return n;
+}
+
+/* Returns whether it stopped since that took too long. */
+static bool push_ready(struct ioq_handle *handle)
 {
     struct ioq__ring *ready = &handle->ready;
-    unsigned int run, taken, i;
+    unsigned int part, taken, i;
+    int64_t begin = 0;
 
-    do {
-        run = ioq__fifo_run(&ready->at);
+    for (;;) {
+        part = next_part(ready);
+        if (part < ready->at.count && begin == 0)
+            begin = ioq__now_ns();
         taken =
-            handle->ops->submit(handle->engine, ioq__ring_oldest(ready), run);
+            handle->ops->submit(handle->engine, ioq__ring_oldest(ready), part);
         for (i = 0; i < taken; i++)
             ioq__set_stage(ioq__ring_oldest(ready)[i], IOQ_STAGE_KERNEL);
         ioq__fifo_drop(&ready->at, taken);
-    } while (taken == run && ready->at.count > 0);
+        if (taken < part || ready->at.count == 0)
+            return false;
+        if (ioq__now_ns() - begin > PUSH_NS)
+            return true;
+    }
+}
+
+static void give_up_ready(struct ioq_handle *handle)
+{
+    while (handle->ready.at.count > 0) {
+        struct ioq__request *request = ioq__ring_pop(&handle->ready);
+
+        ioq__handle_unroute(request);
+        send_to_work(handle, request, &handle->stats.worker_busy);
+    }
 }
 
 /* Hands over what is ready and what is to work. */
 static void push(struct ioq_handle *handle)
 {
-    struct ioq__ring *ready = &handle->ready;
+    bool too_long = handle->ready.at.count > 0 && push_ready(handle);
 
-    if (ready->at.count > 0)
-        push_ready(handle);
     /* With nothing in flight, no completion would bring us back to these. */
-    if (ready->at.count > 0 && handle->ops->in_flight(handle->engine) == 0)
-        while (ready->at.count > 0) {
-            struct ioq__request *request = ioq__ring_pop(ready);
-
-            ioq__handle_unroute(request);
-            send_to_work(handle, request, &handle->stats.worker_busy);
-        }
+    if (too_long || handle->ops->in_flight(handle->engine) == 0)
+        give_up_ready(handle);
     if (!handle->to_work.head)
         return;
     /* Late is better than never: without threads the caller's does it. */

@@ -196,8 +196,9 @@ struct ioq_stats {
     uint64_t kernel_submits;  /**< system calls that hand requests over */
     uint64_t kernel_reaps;    /**< system calls that fetch completions */
     uint64_t kernel_notifies; /**< system calls on the completion fd */
-    uint64_t retries;     /**< EAGAIN, EINTR and the like when handing over */
-    uint64_t worker_busy; /**< to workers: the kernel would have slept */
+    uint64_t retries; /**< EAGAIN, EINTR and the like when handing over */
+    /** to workers: the kernel would have slept, or took long for the others */
+    uint64_t worker_busy;
     uint64_t worker_learned; /**< to workers: the file is known to sleep */
     uint64_t
         worker_copy; /**< to workers: much to copy, which takes time, too */

@@ -237,8 +237,9 @@ TEST(stats_count_short_transfers, "")
     rig_close(&rig);
 }
 
-/* "to workers: the kernel would have slept" "to workers: the file is known to
- * sleep" Each request that a worker did went there for one reason. */
+/* "to workers: the kernel would have slept, or took long for the others" "to
+ * workers: the file is known to sleep" Each request that a worker did went
+ * there for one reason. */
 TEST(stats_give_each_worker_request_a_reason, "")
 {
     struct ioq_completion done[64];

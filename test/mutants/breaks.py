@@ -302,8 +302,7 @@ broken(0, 'forgets to flush for FUA', 'blocking_transfer.c', TRANSFER,
 broken(15, 'wakes nobody for a rejected request', 'engine_aio.c', STUCK,
        ('    ioq__sys_eventfd_set(engine->event_fd);', ''))
 broken(17, 'leaves requests without room where they are', 'handle.c', STUCK,
-       ('ready->at.count > 0 && handle->ops->in_flight(handle->engine) == 0',
-        '0'))
+       ('too_long || handle->ops->in_flight(handle->engine) == 0', 'too_long'))
 broken(44, 'takes a short transfer for all of it', 'handle.c', TRANSFER,
        ('if (request->done == request->length)', 'if (1)'))
 broken(0, 'rewrites a block beside another that does', 'handle.c', TRANSFER,
@@ -340,6 +339,12 @@ broken(0, 'copies however much a request wants', 'handle.c', HAND_OVER,
 broken(0, 'copies however much a submit wants', 'handle.c', HAND_OVER,
        ('COPY_MOST - handle->copied', 'COPY_MOST'),
        only=['so_is_what_adds_up_to_much_in_one_submit'])
+broken(0, 'hands over however long it takes', 'handle.c', HAND_OVER,
+       ('if (ioq__now_ns() - begin > PUSH_NS)', 'if (begin < 0)'),
+       only=['what_is_left_of_a_slow_submit_goes_to_workers'])
+broken(0, 'looks at the clock too soon', 'handle.c', HAND_OVER,
+       ('PART_BYTES (512u << 10)', 'PART_BYTES (256u << 10)'),
+       only=['one_part_goes_however_slow'])
 broken(0, 'counts each refusal of a submit', 'learn.c', 'unit/learn',
        ('submit_ns <= learn->missed_ns', 'submit_ns < 0'),
        only=['misses_of_one_submit_are_one'])
@@ -349,8 +354,8 @@ broken(0, 'lets the worker leave that is kept', 'worker.c', HAND_OVER,
 broken(0, 'takes the place of the submit that wakes it', 'worker.c', HAND_OVER,
        ('sched_getcpu() == owner_cpu', 'owner_cpu < -9'),
        only=['a_worker_on_the_submitters_cpu_gives_way_once'])
-broken(0, 'takes no lock', 'handle.c', 'api/handle_shared',
-       ('        pthread_mutex_lock(&handle->lock);', '        (void)0;'),
+broken(0, 'takes no lock', 'api_handle.c', 'api/handle_shared',
+       ('shared = options->flags & IOQ_OPT_SHARED', 'shared = false'),
        threads=True)
 broken(0, 'publishes a request before its result', 'worker.c',
        'api/handle_shared', ('memory_order_release', 'memory_order_relaxed'),

@@ -19,6 +19,11 @@
  * are: workers and the scripted kernel copy at the same time. */
 static unsigned char big_buf[10 * COPY_EACH] __attribute__((aligned(4096)));
 
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
 static void start(bool direct)
 {
     sf_reset(SK_DISK_SIZE);
@@ -84,6 +89,53 @@ START_TEST(what_is_not_copied_may_be_long)
 }
 END_TEST
 
+/* What a submit hands over before it looks at the clock. */
+#define PART_BYTES (512 << 10)
+#define LONG_READ (64 << 10)
+
+static unsigned char long_bufs[2 * PART_BYTES] __attribute__((aligned(4096)));
+
+static int slow_submit(unsigned int count)
+{
+    sleep_ms(2);
+    return (int)count;
+}
+
+/* Reads as many bytes, none twice to the same place, in one submit. */
+static void read_all(unsigned int bytes)
+{
+    unsigned int at;
+
+    for (at = 0; at < bytes; at += LONG_READ)
+        hx_read(long_bufs + at, LONG_READ, 0);
+    ck_assert_int_eq(hx_results(bytes / LONG_READ), bytes);
+}
+
+START_TEST(what_is_left_of_a_slow_submit_goes_to_workers)
+{
+    unsigned int each = PART_BYTES / LONG_READ;
+
+    start(true);
+    sk.on_submit = slow_submit;
+    read_all(2 * PART_BYTES);
+    ck_assert_uint_eq(sk.taken, each);
+    ck_assert_uint_eq(hx_stats().worker_busy, each);
+    read_all(2 * PART_BYTES); /* each submit has its time */
+    ck_assert_uint_eq(sk.taken, 2 * each);
+    ck_assert_uint_eq(hx_stats().worker_busy, 2 * each);
+}
+END_TEST
+
+START_TEST(one_part_goes_however_slow)
+{
+    start(true);
+    sk.on_submit = slow_submit;
+    read_all(PART_BYTES);
+    ck_assert_uint_eq(sk.taken, PART_BYTES / LONG_READ);
+    ck_assert_uint_eq(hx_stats().worker_busy, 0);
+}
+END_TEST
+
 /* Each of the attempts may be in vain, and costs time here. */
 START_TEST(a_new_file_is_tried_a_little_at_first)
 {
@@ -130,11 +182,6 @@ static unsigned int workers(void)
         count += is_worker(entry->d_name);
     closedir(folder);
     return count;
-}
-
-static void sleep_ms(long ms)
-{
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
 static void wait_for_workers(unsigned int count)
@@ -264,6 +311,8 @@ int main(void)
     tcase_add_test(tcase, much_to_copy_is_left_to_a_worker);
     tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
+    tcase_add_test(tcase, what_is_left_of_a_slow_submit_goes_to_workers);
+    tcase_add_test(tcase, one_part_goes_however_slow);
     tcase_add_test(tcase, a_new_file_is_tried_a_little_at_first);
     tcase_add_test(tcase, a_worker_is_there_before_the_first_submit);
     tcase_add_test(tcase, it_leaves_with_the_last_file_that_may_need_it);
