@@ -354,6 +354,14 @@ static double median_ratio(const double *values, const double *plain,
     return median(ratios, count);
 }
 
+/* Who comes i-th in a round. Not always behind the same one. */
+static unsigned int turn(unsigned int round, unsigned int i)
+{
+    unsigned int s = (i + round) % SUBJECTS;
+
+    return round % 2 ? SUBJECTS - 1 - s : s;
+}
+
 static void compare_at(unsigned int at_depth, unsigned int rounds)
 {
     static double rates[SUBJECTS][ROUNDS_MAX], cpus[SUBJECTS][ROUNDS_MAX];
@@ -362,10 +370,11 @@ static void compare_at(unsigned int at_depth, unsigned int rounds)
     depth = at_depth;
     for (round = 0; round < rounds; round++)
         for (i = 0; i < SUBJECTS; i++) {
-            struct sample sample = measure(&subjects[i]);
+            unsigned int s = turn(round, i);
+            struct sample sample = measure(&subjects[s]);
 
-            rates[i][round] = sample.rate;
-            cpus[i][round] = sample.cpu;
+            rates[s][round] = sample.rate;
+            cpus[s][round] = sample.cpu;
         }
     printf("depth %-20u %8s %8s %8s %8s\n", depth, "1000/s", "us CPU", "rate",
            "CPU");
