@@ -39,8 +39,8 @@
  * returns. Completions are each given out once, so let one thread reap. Workers
  * block all signals.
  *
- * After fork(2) the child may call ioq_handle_close and nothing else; anything
- * else returns -ECHILD there and leaves the parent's requests alone.
+ * After fork(2) the child may call ioq_handle_close and nothing else; what can
+ * fail returns -ECHILD there and leaves the parent's requests alone.
  *
  * The library never exits, aborts or prints, and installs no signal handler.
  */
@@ -481,7 +481,10 @@ int ioq_handle_unregister_memory(struct ioq_handle *handle);
  */
 int ioq_handle_stats(struct ioq_handle *handle, struct ioq_stats *ret_stats);
 
-/** Returns the engine in use, never IOQ_ENGINE_AUTO. Since 1.1. */
+/**
+ * Returns the engine in use; IOQ_ENGINE_AUTO, which none is, if handle is NULL.
+ * Since 1.1.
+ */
 enum ioq_engine ioq_handle_engine(struct ioq_handle *handle);
 
 /**

@@ -13,7 +13,8 @@
     "io_destroy io_uring_setup io_uring_enter " \
     "io_uring_register "
 
-/* "Returns the engine in use, never IOQ_ENGINE_AUTO." */
+/* "Returns the engine in use; IOQ_ENGINE_AUTO, which none is, if handle is
+ * NULL." */
 TEST(engine_is_told, ANY_ENGINE)
 {
     struct ioq_handle *any = patient_open(NULL);
@@ -25,6 +26,7 @@ TEST(engine_is_told, ANY_ENGINE)
     ck_assert_int_gt((int)ioq_handle_engine(any), IOQ_ENGINE_AUTO);
     ck_assert_int_le((int)ioq_handle_engine(any), IOQ_ENGINE_THREADS);
     ioq_handle_close(any);
+    ck_assert_int_eq((int)ioq_handle_engine(NULL), IOQ_ENGINE_AUTO);
 }
 
 /*

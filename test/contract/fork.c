@@ -87,8 +87,8 @@ static void set_up(uint32_t flags)
 }
 
 /*
- * "After fork(2) the child may call ioq_handle_close and nothing else; anything
- * else returns -ECHILD there and leaves the parent's requests alone."
+ * "After fork(2) the child may call ioq_handle_close and nothing else; what can
+ * fail returns -ECHILD there and leaves the parent's requests alone."
  * "-ECHILD called in a child of the process that opened the handle"
  * "Returns how many requests were handed over, or -ECHILD."
  * "-EINVAL if ret is NULL or max is 0; -ECHILD." "-EINVAL if fn is NULL;
