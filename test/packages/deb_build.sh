@@ -67,7 +67,7 @@ second=$HERE/second/elsewhere/and/deeper
 unpack "$second" 1
 (
     umask 002
-    export TZ=Pacific/Kiritimati LC_ALL=C DEB_BUILD_OPTIONS='nocheck parallel=1'
+    export TZ=Pacific/Kiritimati LC_ALL=C DEB_BUILD_OPTIONS="nocheck parallel=$((JOBS + 1))"
     export HOME=/nonexistent
     package "$second" -b
 )
