@@ -331,7 +331,7 @@ static int drain_once(struct ioq_handle *handle, int64_t until)
     if (out < 0)
         return out;
     begin_sleep(handle);
-    ioq__handle_submit(handle, true);
+    ioq__handle_submit(handle, false);
     ioq__handle_collect(handle);
     if (handle->unfinished > 0 && !handle->shared) {
         /* So that the sleep is one; what ends now ends the loop. */

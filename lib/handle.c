@@ -102,20 +102,18 @@ static void send_to_work(struct ioq_handle *handle,
     ioq__list_add(&handle->to_work, request);
 }
 
-/*
- * Whether the engine would copy so much that it holds the caller up. If not,
- * these are counted as copied.
- */
-static bool copies_too_much(struct ioq_handle *handle,
+/* Whether the engine copies what the request transfers. */
+static bool copies(const struct ioq__request *request)
+{
+    return !request->file->direct && ioq__is_transfer(request);
+}
+
+/* And so much of it that it holds the caller up. */
+static bool copies_too_much(const struct ioq_handle *handle,
                             const struct ioq__request *request)
 {
-    if (request->file->direct || !ioq__is_transfer(request))
-        return false;
-    if (request->length > COPY_EACH ||
-        request->length > COPY_MOST - handle->copied)
-        return true;
-    handle->copied += request->length;
-    return false;
+    return copies(request) && (request->length > COPY_EACH ||
+                               request->length > COPY_MOST - handle->copied);
 }
 
 static void route(struct ioq_handle *handle, struct ioq__request *request)
@@ -128,6 +126,8 @@ static void route(struct ioq_handle *handle, struct ioq__request *request)
     }
     switch (handle->ops->route(handle->engine, request)) {
     case IOQ__ROUTE_ENGINE:
+        if (copies(request))
+            handle->copied += request->length;
         ioq__set_stage(request, IOQ_STAGE_PARKED);
         ioq__ring_add(&handle->ready, request);
         break;

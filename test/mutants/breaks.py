@@ -339,6 +339,10 @@ broken(0, 'copies however much a request wants', 'handle.c', HAND_OVER,
 broken(0, 'copies however much a submit wants', 'handle.c', HAND_OVER,
        ('COPY_MOST - handle->copied', 'COPY_MOST'),
        only=['so_is_what_adds_up_to_much_in_one_submit'])
+broken(0, 'counts what workers copy', 'handle.c', HAND_OVER,
+       ('    case IOQ__ROUTE_LEARNED:',
+        '    case IOQ__ROUTE_LEARNED: handle->copied += request->length;'),
+       only=['what_workers_copy_does_not_count'])
 broken(0, 'hands over however long it takes', 'handle.c', HAND_OVER,
        ('if (ioq__now_ns() - begin > PUSH_NS)', 'if (begin < 0)'),
        only=['what_is_left_of_a_slow_submit_goes_to_workers'])

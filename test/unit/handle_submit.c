@@ -4,6 +4,8 @@
  * as not to hold the caller up.
  */
 #include <dirent.h>
+#include <errno.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
@@ -15,9 +17,14 @@
 #define COPY_EACH (32 << 10)
 #define COPY_MOST (256 << 10)
 
-/* Requests that are out together share none of this, nor write where others
+/* What a submit hands over before it looks at the clock. */
+#define PART_BYTES (512 << 10)
+#define LONG_READ (64 << 10)
+
+/* Requests that are out together share none of these, nor write where others
  * are: workers and the scripted kernel copy at the same time. */
 static unsigned char big_buf[10 * COPY_EACH] __attribute__((aligned(4096)));
+static unsigned char long_bufs[2 * PART_BYTES] __attribute__((aligned(4096)));
 
 static void sleep_ms(long ms)
 {
@@ -79,6 +86,35 @@ START_TEST(so_is_what_adds_up_to_much_in_one_submit)
 }
 END_TEST
 
+static int knows_no_nowait(const struct sf_transfer *transfer)
+{
+    return transfer->flags & RWF_NOWAIT ? -EOPNOTSUPP : SF_ALL;
+}
+
+START_TEST(what_workers_copy_does_not_count)
+{
+    unsigned int i, count = COPY_MOST / COPY_EACH;
+    unsigned char *buf = long_bufs;
+    int other;
+
+    start(false);
+    gain_trust(2 * count);
+    sf.on_transfer = knows_no_nowait;
+    other = ioq_handle_attach(hx, sk.fd, 0);
+    ck_assert_int_eq(other, 1);
+    sf.on_transfer = NULL;
+    sk.taken = 0;
+    for (i = 0; i < count; i++, buf += COPY_EACH)
+        ck_assert_int_eq(ioq_handle_read(hx, other, buf, COPY_EACH, 0, 0, NULL),
+                         0);
+    for (i = 0; i < count; i++, buf += COPY_EACH)
+        hx_read(buf, COPY_EACH, 0);
+    ck_assert_int_eq(hx_results(2 * count), 2 * count * COPY_EACH);
+    ck_assert_uint_eq(sk.taken, count);
+    ck_assert_uint_eq(hx_stats().worker_copy, 0);
+}
+END_TEST
+
 START_TEST(what_is_not_copied_may_be_long)
 {
     start(true);
@@ -88,12 +124,6 @@ START_TEST(what_is_not_copied_may_be_long)
     ck_assert_uint_eq(sk.taken, 2);
 }
 END_TEST
-
-/* What a submit hands over before it looks at the clock. */
-#define PART_BYTES (512 << 10)
-#define LONG_READ (64 << 10)
-
-static unsigned char long_bufs[2 * PART_BYTES] __attribute__((aligned(4096)));
 
 static int slow_submit(unsigned int count)
 {
@@ -310,6 +340,7 @@ int main(void)
 
     tcase_add_test(tcase, much_to_copy_is_left_to_a_worker);
     tcase_add_test(tcase, so_is_what_adds_up_to_much_in_one_submit);
+    tcase_add_test(tcase, what_workers_copy_does_not_count);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
     tcase_add_test(tcase, what_is_left_of_a_slow_submit_goes_to_workers);
     tcase_add_test(tcase, one_part_goes_however_slow);
