@@ -219,6 +219,13 @@ static unsigned int next_part(const struct ioq__ring *ready)
     return n;
 }
 
+/* Whether that took long, and somebody is there to do the rest. */
+static bool took_too_long(struct ioq_handle *handle, int64_t begin)
+{
+    return ioq__now_ns() - begin > PUSH_NS &&
+           ioq__workers_start(&handle->workers) == 0;
+}
+
 /* Returns whether it stopped since that took too long. */
 static bool push_ready(struct ioq_handle *handle)
 {
@@ -237,7 +244,7 @@ static bool push_ready(struct ioq_handle *handle)
         ioq__fifo_drop(&ready->at, taken);
         if (taken < part || ready->at.count == 0)
             return false;
-        if (ioq__now_ns() - begin > PUSH_NS)
+        if (took_too_long(handle, begin))
             return true;
     }
 }

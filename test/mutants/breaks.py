@@ -344,8 +344,12 @@ broken(0, 'counts what workers copy', 'handle.c', HAND_OVER,
         '    case IOQ__ROUTE_LEARNED: handle->copied += request->length;'),
        only=['what_workers_copy_does_not_count'])
 broken(0, 'hands over however long it takes', 'handle.c', HAND_OVER,
-       ('if (ioq__now_ns() - begin > PUSH_NS)', 'if (begin < 0)'),
+       ('ioq__now_ns() - begin > PUSH_NS', 'begin < 0'),
        only=['what_is_left_of_a_slow_submit_goes_to_workers'])
+broken(0, 'leaves the rest to workers that are not there', 'handle.c',
+       HAND_OVER,
+       ('ioq__workers_start(&handle->workers) == 0;', '1;'),
+       only=['without_workers_all_goes_however_slow'])
 broken(0, 'looks at the clock too soon', 'handle.c', HAND_OVER,
        ('PART_BYTES (512u << 10)', 'PART_BYTES (256u << 10)'),
        only=['one_part_goes_however_slow'])

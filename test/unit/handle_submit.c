@@ -156,6 +156,18 @@ START_TEST(what_is_left_of_a_slow_submit_goes_to_workers)
 }
 END_TEST
 
+/* Late, but not one by one in the caller's thread. */
+START_TEST(without_workers_all_goes_however_slow)
+{
+    thread_error = EAGAIN;
+    start(true);
+    sk.on_submit = slow_submit;
+    read_all(2 * PART_BYTES);
+    ck_assert_uint_eq(sk.taken, 2 * PART_BYTES / LONG_READ);
+    ck_assert_uint_eq(hx_stats().worker_none, 0);
+}
+END_TEST
+
 START_TEST(one_part_goes_however_slow)
 {
     start(true);
@@ -343,6 +355,7 @@ int main(void)
     tcase_add_test(tcase, what_workers_copy_does_not_count);
     tcase_add_test(tcase, what_is_not_copied_may_be_long);
     tcase_add_test(tcase, what_is_left_of_a_slow_submit_goes_to_workers);
+    tcase_add_test(tcase, without_workers_all_goes_however_slow);
     tcase_add_test(tcase, one_part_goes_however_slow);
     tcase_add_test(tcase, a_new_file_is_tried_a_little_at_first);
     tcase_add_test(tcase, a_worker_is_there_before_the_first_submit);
