@@ -28,25 +28,24 @@ static inline unsigned int ioq__fifo_push(struct ioq__fifo *fifo)
 }
 
 /*
- * Returns the index of the oldest entry, which leaves. An empty fifo starts
- * over, so that what comes next lies in one piece, for one system call.
+ * The oldest entries leave: so many, no more than there are. An empty fifo
+ * starts over, so that what comes next lies in one piece, for one system call.
  */
-static inline unsigned int ioq__fifo_pop(struct ioq__fifo *fifo)
-{
-    unsigned int oldest = fifo->head;
-
-    fifo->count--;
-    fifo->head = fifo->count > 0 ? ioq__fifo_at(fifo, 1) : 0;
-    return oldest;
-}
-
-/* As many pops; no more than lie in one piece. */
 static inline void ioq__fifo_drop(struct ioq__fifo *fifo, unsigned int count)
 {
     unsigned int next = ioq__fifo_at(fifo, count);
 
     fifo->count -= count;
     fifo->head = fifo->count > 0 ? next : 0;
+}
+
+/* Returns the index of the oldest entry, which leaves. */
+static inline unsigned int ioq__fifo_pop(struct ioq__fifo *fifo)
+{
+    unsigned int oldest = fifo->head;
+
+    ioq__fifo_drop(fifo, 1);
+    return oldest;
 }
 
 /* Returns how many entries lie in one piece from the oldest on. */

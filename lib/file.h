@@ -48,6 +48,15 @@ int ioq__file_probe(int fd, struct ioq__file *ret_file);
 int ioq__file_describe(const struct ioq__file *file,
                        struct ioq_file_info *ret_info);
 
+/* Whether O_DIRECT refuses buffers whose addresses and lengths have these bits.
+ */
+static inline bool ioq__file_misfits(const struct ioq__file *file,
+                                     uint64_t addresses, uint64_t lengths)
+{
+    return ((addresses & (file->memory_align - 1)) |
+            (lengths & (file->offset_align - 1))) != 0;
+}
+
 static inline bool ioq__file_lacks(const struct ioq__file *file, unsigned bit)
 {
     return atomic_load_explicit(&file->refused, memory_order_relaxed) & bit;

@@ -26,7 +26,6 @@ int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
                          int iovcnt)
 {
     uint64_t addresses = 0, lengths = 0, length = 0;
-    const struct ioq__file *file = request->file;
     int i;
 
     request->iov = iovcnt > 1 ? request->many : &request->one;
@@ -41,8 +40,7 @@ int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
     }
     request->iovcnt = iovcnt;
     request->length = length;
-    request->misaligned = (addresses & (file->memory_align - 1)) != 0 ||
-                          (lengths & (file->offset_align - 1)) != 0;
+    request->misaligned = ioq__file_misfits(request->file, addresses, lengths);
     return 0;
 }
 

@@ -106,14 +106,11 @@ int ioq__request_set_iov(struct ioq__request *request, const struct iovec *iov,
 static inline void ioq__request_set_buffer(struct ioq__request *request,
                                            void *buf, size_t len)
 {
-    const struct ioq__file *file = request->file;
-
     request->one = (struct iovec){buf, len};
     request->iov = &request->one;
     request->iovcnt = 1;
     request->length = len;
-    request->misaligned = (((uintptr_t)buf & (file->memory_align - 1)) |
-                           (len & (file->offset_align - 1))) != 0;
+    request->misaligned = ioq__file_misfits(request->file, (uintptr_t)buf, len);
 }
 
 /* For a request whose bytes are not whole blocks. */

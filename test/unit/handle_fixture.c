@@ -114,6 +114,11 @@ int64_t hx_write_now(const void *buf, uint64_t len, int64_t offset,
     return hx_result();
 }
 
+int hx_no_nowait(const struct sf_transfer *transfer)
+{
+    return transfer->flags & RWF_NOWAIT ? -EOPNOTSUPP : SF_ALL;
+}
+
 struct ioq_stats hx_stats(void)
 {
     struct ioq_stats stats = {.size = sizeof(stats)};

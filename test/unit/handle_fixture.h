@@ -54,6 +54,9 @@ int64_t hx_read_now(void *buf, uint64_t len, int64_t offset);
 int64_t hx_write_now(const void *buf, uint64_t len, int64_t offset,
                      uint32_t flags);
 
+/* For sf.on_transfer: the file does not know RWF_NOWAIT. */
+int hx_no_nowait(const struct sf_transfer *transfer);
+
 struct ioq_stats hx_stats(void);
 uint32_t hx_file_flags(void);
 

@@ -184,15 +184,10 @@ START_TEST(an_alignment_that_is_not_told_is_probed)
 }
 END_TEST
 
-static int no_nowait(const struct sf_transfer *transfer)
-{
-    return transfer->flags & RWF_NOWAIT ? -EOPNOTSUPP : SF_ALL;
-}
-
 START_TEST(a_file_without_nowait_is_left_to_workers)
 {
     set_up();
-    sf.on_transfer = no_nowait;
+    sf.on_transfer = hx_no_nowait;
     ck_assert_int_eq(ioq_handle_open(&options, &hx), 0);
     ck_assert_int_eq(ioq_handle_attach(hx, sk.fd, 0), 0);
     ck_assert(!(hx_file_flags() & IOQ_FILE_NOWAIT));

@@ -4,8 +4,6 @@
  * as not to hold the caller up.
  */
 #include <dirent.h>
-#include <errno.h>
-#include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
@@ -86,11 +84,6 @@ START_TEST(so_is_what_adds_up_to_much_in_one_submit)
 }
 END_TEST
 
-static int knows_no_nowait(const struct sf_transfer *transfer)
-{
-    return transfer->flags & RWF_NOWAIT ? -EOPNOTSUPP : SF_ALL;
-}
-
 START_TEST(what_workers_copy_does_not_count)
 {
     unsigned int i, count = COPY_MOST / COPY_EACH;
@@ -99,7 +92,7 @@ START_TEST(what_workers_copy_does_not_count)
 
     start(false);
     gain_trust(2 * count);
-    sf.on_transfer = knows_no_nowait;
+    sf.on_transfer = hx_no_nowait;
     other = ioq_handle_attach(hx, sk.fd, 0);
     ck_assert_int_eq(other, 1);
     sf.on_transfer = NULL;
